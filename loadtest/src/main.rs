@@ -1,0 +1,3 @@
+//! The `floe-loadtest` command.
+
+fn main() {}

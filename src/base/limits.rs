@@ -1,0 +1,108 @@
+//! Every ceiling that configuration does not set, in one place, each with what breaks on either side
+//! of it. The start prints what they add up to (law 6).
+
+use std::time::Duration;
+
+/// Lines in a request head. Browsers send about 20; Icecast stops at 32.
+pub const HEADER_LINES_MAX: usize = 64;
+
+/// Messages waiting in one lane between two threads. Fewer makes a burst of mounts wait for a turn
+/// of the receiver, more only hides a receiver that is stuck.
+pub const LANE_MESSAGES_MAX: usize = 1024;
+
+/// Source bytes read by one receive. A 320 kbit/s encoder fills a tenth of it a second; a relay that
+/// catches up needs it whole.
+pub const SOURCE_READ_BYTES: usize = 16 * 1024;
+
+/// Smallest and largest segment. Below 64 KiB a burst needs many pieces a send; above 4 MiB the
+/// oldest bytes of a quiet mount stay in memory for long.
+pub const SEGMENT_BYTES_MIN: usize = 64 * 1024;
+/// See [`SEGMENT_BYTES_MIN`].
+pub const SEGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A visit of the pump is due when this many bytes wait, even before the beat is over: larger sends
+/// do not get cheaper per byte, only later.
+pub const FULL_SEND_BYTES: u64 = 64 * 1024;
+
+/// Bytes one send may carry. A listener that catches up gets the rest at its next visit, so that it
+/// cannot hold the core.
+pub const SEND_BYTES_MAX: usize = 256 * 1024;
+
+/// Pieces of one gathered send: bytes and metadata blocks in turn. Linux allows 1,024; at 16,000
+/// bytes between blocks 32 pieces carry 256 KB.
+pub const SEND_PIECES_MAX: usize = 32;
+
+/// Shortest time between two looks of the pump: finer than 20 ms no listener hears a difference, and
+/// each look costs a wake of the core.
+pub const TICK_MAX: Duration = Duration::from_millis(20);
+
+/// Share of a listener core that the pump may use before it lengthens the beat. A quarter leaves
+/// room for a storm of newcomers, lower would give up latency without need.
+pub const PUMP_SHARE: f64 = 0.25;
+
+/// Rows the pump visits before it lets other tasks of its core run: about half a millisecond.
+pub const PUMP_BATCH_ROWS: usize = 64;
+
+/// Requests under way on one core before established: heads being read, answers being written. The
+/// oldest idle one gives way to a newcomer. Icecast has no such limit and runs out of descriptors.
+pub const PENDING_CONNS_MAX: usize = 16_384;
+
+/// How long a kept-alive connection may be idle between two requests.
+pub const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(15);
+
+/// Requests on one kept-alive connection: a client that wants more opens another.
+pub const KEEP_ALIVE_REQUESTS_MAX: u32 = 1_000;
+
+/// How long accepting pauses after the machine ran out of descriptors or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Descriptors of each core's table that are kept from listeners: rings, lanes, sources, log.
+pub const RESERVED_FDS: u64 = 256;
+
+/// Mounts that live at once, the configured `sources` limit aside; also the ceiling of the landing
+/// page and the status document.
+pub const MOUNTS_MAX: usize = 65_536;
+
+/// Bytes of a mount path. Longer ones would be cut in logs.
+pub const MOUNT_PATH_BYTES_MAX: usize = 255;
+
+/// Bytes of one stream header value (`ice-name` and its kin) that is kept and repeated to listeners.
+pub const STREAM_HEADER_BYTES_MAX: usize = 512;
+
+/// Bytes of a title kept inside; one ICY block carries at most 255 * 16 bytes.
+pub const TITLE_BYTES_MAX: usize = 4080;
+
+/// Titles that a mount keeps for listeners who are still on older bytes.
+pub const TITLES_KEPT_MAX: usize = 64;
+
+/// Bytes of a user agent, referrer or request target that is remembered with a listener.
+pub const LABEL_BYTES_MAX: usize = 256;
+
+/// Different labels a core remembers at once. Beyond it newcomers share the label `-`: an attacker
+/// with a new user agent per connection costs 16 MiB a core, not more.
+pub const LABELS_MAX: usize = 65_536;
+
+/// Lines waiting for the log writer. At 10,000 closed sessions a second that is half a second of a
+/// full disk; beyond it lines are counted and dropped.
+pub const LOG_LINES_MAX: usize = 8_192;
+
+/// Addresses with wrong passwords that are remembered; the one longest quiet gives way.
+pub const BACKOFF_ADDRESSES_MAX: usize = 4_096;
+
+/// Password checks that may wait at once for one address.
+pub const BACKOFF_WAITING_MAX: u32 = 8;
+
+/// Longest wait that wrong passwords add to an address's next check.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(8);
+
+/// Argon2 checks that may run at once, each on its own helper thread.
+pub const HASHING_THREADS_MAX: usize = 2;
+
+/// How long a mount without listeners on a core keeps sending to that core.
+pub const SUBSCRIPTION_LINGER: Duration = Duration::from_secs(10);
+
+/// A silent mount's listeners are looked at this often to find those who left.
+pub const SILENT_SWEEP: Duration = Duration::from_secs(30);
+
+/// How often per-second work runs on a core: deadlines, sweeps, counters.
+pub const HOUSEKEEPING: Duration = Duration::from_millis(500);

@@ -1,0 +1,11 @@
+//! FLOOR 0 · base: units, ids, limits, time arithmetic and close reasons. Values only: it reads no
+//! clock, touches no file and knows no other room.
+
+pub mod close;
+pub mod ids;
+pub mod limits;
+pub mod time;
+
+pub use close::{CloseReason, Culprit};
+pub use ids::{ConnId, CoreIndex, ListenerId, MountId, SourceId};
+pub use time::{Moment, WallTime};
