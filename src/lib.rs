@@ -1,8 +1,9 @@
-//! Floe: a live-streaming server for Linux. The map of the house; `docs/architecture.md` follows one
-//! byte through it.
+//! Floe: a live-streaming server for Linux. The map of the house; `docs/architecture.md` follows
+//! one byte through it.
 //!
-//! Rooms sit on floors. A room names only rooms on lower floors, never a neighbour on its own floor:
-//! neighbours meet through the values and messages of `domain::bus`. `tests/tidy.rs` holds this.
+//! Rooms sit on floors. A room names only rooms on lower floors, never a neighbour on its own
+//! floor: neighbours meet through the values and messages of `domain::bus`. `tests/tidy.rs` holds
+//! this.
 //!
 //! | floor | room | what it owns |
 //! |---|---|---|

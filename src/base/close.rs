@@ -1,5 +1,5 @@
-//! Why a session ended and whose doing it was. One closed enum: the access log, the counters and the
-//! HTTP status all derive from it, so a new way to end cannot be forgotten in one of them.
+//! Why a session ended and whose doing it was. One closed enum: the access log, the counters and
+//! the HTTP status all derive from it, so a new way to end cannot be forgotten in one of them.
 
 /// Whose doing an end was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

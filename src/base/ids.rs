@@ -11,8 +11,8 @@ pub struct CoreIndex(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MountId(pub u32);
 
-/// A connection on one listener core while it waits for an answer from another thread. Never used
-/// again within a process.
+/// A connection on one listener core while it waits for an answer from another thread. Serials
+/// start anew after 2^32 connections, when nobody remembers the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId {
     /// The core that owns the socket.

@@ -1,5 +1,5 @@
-//! Every ceiling that configuration does not set, in one place, each with what breaks on either side
-//! of it. The start prints what they add up to (law 6).
+//! Every ceiling that configuration does not set, in one place, each with what breaks on either
+//! side of it. The start prints what they add up to (law 6).
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ pub const HEADER_LINES_MAX: usize = 64;
 /// of the receiver, more only hides a receiver that is stuck.
 pub const LANE_MESSAGES_MAX: usize = 1024;
 
-/// Source bytes read by one receive. A 320 kbit/s encoder fills a tenth of it a second; a relay that
-/// catches up needs it whole.
+/// Source bytes read by one receive. A 320 kbit/s encoder fills a tenth of it a second; a relay
+/// that catches up needs it whole.
 pub const SOURCE_READ_BYTES: usize = 16 * 1024;
 
 /// Smallest and largest segment. Below 64 KiB a burst needs many pieces a send; above 4 MiB the
@@ -19,6 +19,17 @@ pub const SOURCE_READ_BYTES: usize = 16 * 1024;
 pub const SEGMENT_BYTES_MIN: usize = 64 * 1024;
 /// See [`SEGMENT_BYTES_MIN`].
 pub const SEGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Playing time one segment is made to hold. Longer keeps more bytes than the window needs, shorter
+/// makes more sends straddle two segments.
+pub const SEGMENT_SPAN: Duration = Duration::from_secs(8);
+
+/// Most bytes a mount keeps for bursts and laggards, whatever is configured.
+pub const WINDOW_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Start points nearer than this to each other are not kept: a burst is not meant more exactly, and
+/// each point is a message to every core that follows the mount.
+pub const START_POINTS_APART: Duration = Duration::from_millis(100);
 
 /// A visit of the pump is due when this many bytes wait, even before the beat is over: larger sends
 /// do not get cheaper per byte, only later.
@@ -32,8 +43,8 @@ pub const SEND_BYTES_MAX: usize = 256 * 1024;
 /// bytes between blocks 32 pieces carry 256 KB.
 pub const SEND_PIECES_MAX: usize = 32;
 
-/// Shortest time between two looks of the pump: finer than 20 ms no listener hears a difference, and
-/// each look costs a wake of the core.
+/// Shortest time between two looks of the pump: finer than 20 ms no listener hears a difference,
+/// and each look costs a wake of the core.
 pub const TICK_MAX: Duration = Duration::from_millis(20);
 
 /// Share of a listener core that the pump may use before it lengthens the beat. A quarter leaves
@@ -66,7 +77,8 @@ pub const MOUNTS_MAX: usize = 65_536;
 /// Bytes of a mount path. Longer ones would be cut in logs.
 pub const MOUNT_PATH_BYTES_MAX: usize = 255;
 
-/// Bytes of one stream header value (`ice-name` and its kin) that is kept and repeated to listeners.
+/// Bytes of one stream header value (`ice-name` and its kin) that is kept and repeated to
+/// listeners.
 pub const STREAM_HEADER_BYTES_MAX: usize = 512;
 
 /// Bytes of a title kept inside; one ICY block carries at most 255 * 16 bytes.
@@ -92,11 +104,22 @@ pub const BACKOFF_ADDRESSES_MAX: usize = 4_096;
 /// Password checks that may wait at once for one address.
 pub const BACKOFF_WAITING_MAX: u32 = 8;
 
+/// Password checks that may wait at once for one address without a wrong one: the encoders of a
+/// studio that come back together. More would let one address keep the hashing threads busy for
+/// longer than others wait for their answer.
+pub const CHECKS_WAITING_MAX: u32 = 64;
+
 /// Longest wait that wrong passwords add to an address's next check.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
 /// Argon2 checks that may run at once, each on its own helper thread.
 pub const HASHING_THREADS_MAX: usize = 2;
+
+/// How often the source core looks at its mounts' deadlines.
+pub const MOUNT_TICK: Duration = Duration::from_millis(250);
+
+/// How soon the source core tries again where a lane was full.
+pub const LANE_RETRY: Duration = Duration::from_millis(5);
 
 /// How long a mount without listeners on a core keeps sending to that core.
 pub const SUBSCRIPTION_LINGER: Duration = Duration::from_secs(10);
@@ -106,3 +129,59 @@ pub const SILENT_SWEEP: Duration = Duration::from_secs(30);
 
 /// How often per-second work runs on a core: deadlines, sweeps, counters.
 pub const HOUSEKEEPING: Duration = Duration::from_millis(500);
+
+/// How long the cores may take to end after the grace of a shutdown is over. A lap of the longest
+/// beat must fit; longer only makes systemd wait for what hangs.
+pub const DRAIN_REST: Duration = Duration::from_secs(5);
+
+/// How long the log writer may take for the last lines: a full pipe that nobody reads never takes
+/// them.
+pub const LOG_FINISH: Duration = Duration::from_secs(2);
+
+/// How long other threads may take to answer a request, password hashing and back-off included.
+pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// How long a source that ended has to take its leave.
+pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
+
+/// How long the answer to something that was not a request has to leave. Such a client often never
+/// closes, and holds a descriptor for as long.
+pub const BARE_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes read from a client that is refused, so that the close does not destroy the answer.
+pub const REFUSED_BODY_BYTES: usize = 256 * 1024;
+
+/// How long a password that matched a hash is let in without hashing again. An encoder that sets a
+/// title every few seconds would keep a CPU busy otherwise; longer delays a changed password.
+pub const PASSWORD_REMEMBERED: Duration = Duration::from_secs(300);
+
+/// An address is forgotten after so long without an attempt.
+pub const BACKOFF_FORGET_AFTER: Duration = Duration::from_secs(900);
+
+/// A peer that acknowledges nothing for so long is gone. The default of TCP is a quarter of an
+/// hour.
+pub const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Unsent bytes the kernel queues for one socket. A beat of 1 s fits up to 1 Mbit/s; a stopped
+/// reader holds this much, besides what its own window took, and not the 4 MiB that `tcp_wmem`
+/// would let it grow to.
+pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+/// Cells of a table that counts by address: four for each listener of a full machine of 250,000.
+pub const ADDRESS_CELLS: usize = 1 << 20;
+
+/// How long cores may take to end once the control thread has let go of them. They have drained by
+/// then, or had their time to; longer would make systemd lose its patience.
+pub const END_TIME: Duration = Duration::from_secs(2);
+
+/// Descriptors a table needs at least: rings and lanes, listening sockets, a few hundred listeners.
+pub const FILES_MIN: u64 = 1024;
+
+/// Locked memory each of glommio's rings asks for.
+pub const LOCKED_BYTES_MIN: u64 = 512 * 1024;
+
+/// Messages handled before other tasks of the core get a turn.
+pub const INBOX_TURN_MESSAGES: usize = 256;
+
+/// Messages taken from one lane before the next lane's turn.
+pub const LANE_TURN_MESSAGES: usize = 64;
