@@ -20,3 +20,4 @@
 //! | 0 | `base` | units, ids, ceilings, time, close reasons |
 
 pub mod base;
+pub mod ring;
