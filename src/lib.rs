@@ -20,4 +20,5 @@
 //! | 0 | `base` | units, ids, ceilings, time, close reasons |
 
 pub mod base;
+pub mod media;
 pub mod ring;
