@@ -21,4 +21,5 @@
 
 pub mod base;
 pub mod media;
+pub mod proto;
 pub mod ring;
