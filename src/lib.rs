@@ -20,6 +20,7 @@
 //! | 0 | `base` | units, ids, ceilings, time, close reasons |
 
 pub mod base;
+pub mod config;
 pub mod media;
 pub mod proto;
 pub mod ring;
