@@ -24,3 +24,4 @@ pub mod config;
 pub mod media;
 pub mod proto;
 pub mod ring;
+pub mod rt;

@@ -1,0 +1,332 @@
+//! Sockets of a core: listening sockets, the asynchronous socket of a request, and its end as a
+//! bare [`Wire`].
+#![allow(unsafe_code)]
+
+use crate::base::limits::{UNSENT_BYTES_MAX, USER_TIMEOUT};
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use glommio::GlommioError;
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+
+use super::fds;
+use super::wire::Wire;
+
+/// Bytes that [`Socket::finish`] reads at once.
+const FINISH_BYTES: usize = 4096;
+
+/// What an address is bound with.
+#[derive(Clone, Copy, Debug)]
+pub struct BindOptions {
+    /// Listening sockets to make: one per core.
+    pub cores: usize,
+    /// Connections the kernel may hold for accepting, per core.
+    pub backlog: u32,
+}
+
+/// A bound, listening socket that has not yet got its core.
+#[derive(Debug)]
+pub struct Bound {
+    fd: OwnedFd,
+    /// Where it listens; the port is the real one if port 0 was asked for.
+    pub address: SocketAddr,
+}
+
+/// Binds `address` once per core with SO_REUSEPORT. Fails with AddrInUse if any other process
+/// listens there, even one that would share the port.
+pub fn bind(address: SocketAddr, options: BindOptions) -> io::Result<Vec<Bound>> {
+    if address.port() != 0 {
+        // With SO_REUSEPORT a second server of the same user would silently share the port; a bind
+        // without it finds that out.
+        let probe = stream_socket(address)?;
+        probe.set_reuse_address(true)?;
+        probe.bind(&address.into())?;
+    }
+    let mut bound = Vec::with_capacity(options.cores);
+    let mut address = address;
+    for _ in 0..options.cores {
+        let socket = stream_socket(address)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        // These four are inherited by accepted sockets, which saves four calls a listener.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_keepalive(true)?;
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+        let real = socket.local_addr()?.as_socket().unwrap_or(address);
+        address.set_port(real.port());
+        bound.push(Bound { fd: socket.into(), address: real });
+    }
+    Ok(bound)
+}
+
+/// Whether the machine does not know the address family at all, as with IPv6 switched off.
+pub fn is_unknown_family(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+fn stream_socket(address: SocketAddr) -> io::Result<RawSocket> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // "[::]:8000" and "0.0.0.0:8000" are two sockets, so that each can be named alone.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+impl Bound {
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        self.fd.as_fd()
+    }
+
+    /// Gives up the socket's number without closing it: after [`fds::own_table`] every core holds a
+    /// copy of every listening socket and closes those that are not its own.
+    pub fn into_number(self) -> BoundNumber {
+        BoundNumber { fd: self.fd.into_raw_fd(), address: self.address }
+    }
+}
+
+/// A listening socket by number, the same in every core's table. Each table closes or opens it
+/// once.
+#[derive(Clone, Copy, Debug)]
+pub struct BoundNumber {
+    fd: RawFd,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl BoundNumber {
+    /// Closes this table's copy.
+    pub fn close(self) {
+        fds::close_copy(self.fd);
+    }
+
+    /// Starts accepting on it, on the executor of the calling thread.
+    pub fn open(self) -> Listener {
+        // SAFETY: the number is open in this thread's own table and opened once.
+        let listener = unsafe { glommio::net::TcpListener::from_raw_fd(self.fd) };
+        Listener { listener, address: self.address }
+    }
+}
+
+/// A listening socket of the calling core.
+pub struct Listener {
+    listener: glommio::net::TcpListener,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Why a connection could not be accepted.
+#[derive(Debug)]
+pub enum AcceptFault {
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM, or anything not known to pass by itself: accepting must
+    /// pause, so that a lasting fault does not keep the core busy.
+    Exhausted(io::Error),
+    /// The connection died before it was accepted; the next one may be fine.
+    Aborted(io::Error),
+}
+
+impl Listener {
+    /// The next connection.
+    pub async fn accept(&self) -> Result<Socket, AcceptFault> {
+        let stream = self.listener.accept().await.map_err(|error| sort_accept(into_io(error)))?;
+        let peer = stream.peer_addr().map_err(|error| sort_accept(into_io(error)))?;
+        Ok(Socket { stream, peer: plain(peer) })
+    }
+}
+
+fn sort_accept(error: io::Error) -> AcceptFault {
+    match error.raw_os_error() {
+        // What accept(2) lists as a fault of the one connection; EINVAL and ENOTCONN are what
+        // asking for the address of a connection that is gone already gives.
+        Some(
+            libc::ECONNABORTED
+            | libc::ECONNRESET
+            | libc::EINTR
+            | libc::EINVAL
+            | libc::ENOTCONN
+            | libc::EPERM
+            | libc::EPROTO
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ENONET
+            | libc::ENOPROTOOPT
+            | libc::EOPNOTSUPP
+            | libc::ETIMEDOUT,
+        ) => AcceptFault::Aborted(error),
+        _ => AcceptFault::Exhausted(error),
+    }
+}
+
+fn into_io(error: GlommioError<()>) -> io::Error {
+    match error {
+        GlommioError::IoError(error) => error,
+        GlommioError::EnhancedIoError { source, .. } => source,
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+/// An IPv4 client of an IPv6 socket is an IPv4 client.
+fn plain(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+/// `address` in the 16 bytes a row keeps: IPv4 as IPv4-mapped IPv6.
+pub fn pack(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// The address that [`pack`] packed.
+pub fn unpack(octets: [u8; 16]) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from(octets)).to_canonical()
+}
+
+/// A connection whose request is under way.
+pub struct Socket {
+    stream: glommio::net::TcpStream,
+    peer: SocketAddr,
+}
+
+impl Socket {
+    /// The client's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// A name for this connection by which a deadline can end it.
+    pub fn handle(&self) -> Handle {
+        Handle(self.stream.as_raw_fd())
+    }
+
+    /// Bytes from the client, at least one, or 0 at the end of its stream.
+    pub async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // What a client sent right behind its SYN is there already: no wait, no ring entry.
+        if let Some(count) = self.receive_now(buffer)? {
+            return Ok(count);
+        }
+        poll_fn(|context| Pin::new(&mut self.stream).poll_read(context, buffer)).await
+    }
+
+    /// What is there now; `None` if nothing is.
+    pub fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let fd = self.stream.as_raw_fd();
+        // SAFETY: pointer and length come from one live slice that the kernel may write.
+        let count =
+            unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
+        match usize::try_from(count) {
+            Ok(count) => Ok(Some(count)),
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Sends all of `bytes`, waiting for room as needed.
+    pub async fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sent =
+                poll_fn(|context| Pin::new(&mut self.stream).poll_write(context, bytes)).await?;
+            bytes = &bytes[sent..];
+        }
+        Ok(())
+    }
+
+    /// Closes in order: no more to send, and what the client still sends is read into `scratch` and
+    /// forgotten (bounded by the caller's deadline and `budget` bytes), because a close with unread
+    /// bytes is a reset that can destroy the answer on its way.
+    pub async fn finish(mut self, mut scratch: Vec<u8>, budget: usize) {
+        if SockRef::from(&BorrowedStream(&self.stream)).shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        scratch.resize(FINISH_BYTES, 0);
+        let mut left = budget;
+        while left > 0 {
+            match self.receive(&mut scratch).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => left = left.saturating_sub(count),
+            }
+        }
+    }
+
+    /// The same socket without reactor state. Drop this one when it has said what it had to.
+    pub fn wire(&self) -> io::Result<Wire> {
+        let stream = BorrowedStream(&self.stream);
+        let owned = std::os::fd::AsFd::as_fd(&stream).try_clone_to_owned()?;
+        Ok(Wire::from(owned))
+    }
+}
+
+struct BorrowedStream<'a>(&'a glommio::net::TcpStream);
+
+impl std::os::fd::AsFd for BorrowedStream<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the stream is borrowed, so its descriptor stays open as long as this borrow.
+        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
+    }
+}
+
+/// A connection by descriptor number, for the table of deadlines. It must be taken out of that
+/// table before the connection is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle(RawFd);
+
+impl Handle {
+    /// Ends receiving: whoever waits for bytes sees the end of the stream, and can still send.
+    pub fn end_receiving(self) {
+        // SAFETY: shutdown on a number has no memory effect; the table holds only open sockets.
+        unsafe { libc::shutdown(self.0, libc::SHUT_RD) };
+    }
+
+    /// Ends both directions: whoever waits on the socket sees its end. The socket stays open.
+    pub fn end(self) {
+        // SAFETY: shutdown on a number has no memory effect; the table holds only open sockets.
+        unsafe { libc::shutdown(self.0, libc::SHUT_RDWR) };
+    }
+
+    /// A handle whose end ends nothing, for tests of tables that hold handles.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        Self(-1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener as StdListener;
+
+    #[test]
+    fn a_port_that_another_server_shares_is_still_in_use() {
+        let first =
+            bind("127.0.0.1:0".parse().expect("a literal"), BindOptions { cores: 2, backlog: 16 })
+                .expect("port 0 is always free");
+        assert_eq!(first[0].address, first[1].address);
+        let again = bind(first[0].address, BindOptions { cores: 1, backlog: 16 });
+        assert_eq!(again.expect_err("it is in use").kind(), io::ErrorKind::AddrInUse);
+        let std_server = StdListener::bind("127.0.0.1:0").expect("port 0 is always free");
+        let address = std_server.local_addr().expect("it is bound");
+        let taken = bind(address, BindOptions { cores: 1, backlog: 16 });
+        assert_eq!(taken.expect_err("it is in use").kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn addresses_come_back_as_they_went_in() {
+        for text in ["127.0.0.1", "::1", "2001:db8::7", "255.255.255.255"] {
+            let address: IpAddr = text.parse().expect("a literal");
+            assert_eq!(unpack(pack(address)), address);
+        }
+    }
+}
