@@ -21,6 +21,7 @@
 
 pub mod base;
 pub mod config;
+pub mod domain;
 pub mod media;
 pub mod proto;
 pub mod ring;

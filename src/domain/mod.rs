@@ -1,0 +1,11 @@
+//! FLOOR 2 · domain: what is decided, and the messages between the threads. Machines take an input
+//! and the time and give outputs; no socket, no clock, no task. They never meet `rt`, so every
+//! decision is tested with a virtual clock (`tests/sim`).
+
+pub mod access;
+pub mod beat;
+pub mod bus;
+pub mod capacity;
+pub mod listener;
+pub mod mount;
+pub mod stats;
