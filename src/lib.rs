@@ -22,6 +22,7 @@
 pub mod base;
 pub mod config;
 pub mod domain;
+pub mod edge;
 pub mod ingest;
 pub mod media;
 pub mod proto;

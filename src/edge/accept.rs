@@ -1,0 +1,115 @@
+//! Accepting: one task per listening socket. Whatever the machine refuses, the loop goes on.
+
+use std::time::Duration;
+
+use crate::base::CloseReason;
+use crate::base::limits::ACCEPT_PAUSE;
+use crate::rt::net::{AcceptFault, Listener, Socket};
+use crate::rt::task::{self, Either, Queues, Signal};
+
+use super::converse;
+use super::core::{Core, Shared};
+
+/// The accept rate is held in slices of this length; a whole second would let a burst of a second's
+/// worth through at once.
+const RATE_SLICE: Duration = Duration::from_millis(100);
+
+/// Runs until `closing` is raised; the socket closes with it.
+pub(super) async fn run(shared: Shared, listener: Listener, queues: Queues, closing: Signal) {
+    let mut pace = Pace::new(shared.borrow().config.server.accept_per_second);
+    loop {
+        let accepted = match task::either(closing.raised(), listener.accept()).await {
+            Either::First(()) => return,
+            Either::Second(accepted) => accepted,
+        };
+        match accepted {
+            Ok(socket) => {
+                shared.borrow().counters.accepted.add(1);
+                let too_fast = !shared.borrow().admits_rate(&socket);
+                queues.patient(session(shared.clone(), socket, too_fast));
+            }
+            Err(AcceptFault::Aborted(error)) => tracing::debug!(%error, "connection lost"),
+            Err(AcceptFault::Exhausted(error)) => {
+                let counters = shared.borrow().counters.clone();
+                counters.accept_pauses.add(1);
+                tracing::warn!(
+                    %error,
+                    address = %listener.address,
+                    "accepting pauses: this core is out of descriptors or memory; raise \
+                     LimitNOFILE or lower limits.listeners"
+                );
+                shared.borrow().pending.make_way();
+                task::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        let rest = pace.rest(&shared);
+        if rest > Duration::ZERO {
+            task::sleep(rest).await;
+        } else {
+            task::yield_if_due().await;
+        }
+    }
+}
+
+/// One connection behind the session wall.
+async fn session(shared: Shared, socket: Socket, too_fast: bool) {
+    let peer = socket.peer();
+    if task::walled(converse::run(&shared, socket, too_fast)).await.is_err() {
+        shared.borrow().counters.close(CloseReason::Fault);
+        tracing::error!(%peer, "a fault of our own ended this session; the server goes on");
+    }
+}
+
+/// Holds `accept_per_second`.
+struct Pace {
+    per_slice: u32,
+    taken: u32,
+    slice_began: crate::base::Moment,
+}
+
+impl Pace {
+    fn new(per_second: u32) -> Self {
+        let per_slice = if per_second == 0 { u32::MAX } else { per_second.div_ceil(10) };
+        Self { per_slice, taken: 0, slice_began: crate::base::Moment::ZERO }
+    }
+
+    /// How long to wait before the next accept.
+    fn rest(&mut self, shared: &Shared) -> Duration {
+        if self.per_slice == u32::MAX {
+            return Duration::ZERO;
+        }
+        let now = shared.borrow().clock.now();
+        if now.since(self.slice_began) >= RATE_SLICE {
+            (self.slice_began, self.taken) = (now, 0);
+        }
+        self.taken += 1;
+        if self.taken < self.per_slice {
+            return Duration::ZERO;
+        }
+        RATE_SLICE.saturating_sub(now.since(self.slice_began))
+    }
+}
+
+impl Core {
+    /// Counts a connection against its address's rate; whether it is within it.
+    fn admits_rate(&self, socket: &Socket) -> bool {
+        let limit = self.config.limits.new_connections_per_second_per_address;
+        limit == 0 || self.counts_connection(socket.peer().ip(), limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of a connection's task while it waits for a head. A storm of 100,000 newcomers has
+    /// thousands of them at once, and the allocator keeps what they needed.
+    #[test]
+    fn a_waiting_connection_costs_less_than_two_kilobytes() {
+        fn bytes<T, F: FnOnce(Shared, Socket, bool) -> T>(_: F) -> usize {
+            size_of::<T>()
+        }
+        let task_bytes = bytes(session);
+        assert!(task_bytes <= 2048, "{task_bytes}");
+    }
+}
