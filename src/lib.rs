@@ -21,6 +21,7 @@
 
 pub mod base;
 pub mod config;
+pub mod control;
 pub mod domain;
 pub mod edge;
 pub mod ingest;
