@@ -20,6 +20,7 @@
 //! | 0 | `base` | units, ids, ceilings, time, close reasons |
 
 pub mod base;
+pub mod boot;
 pub mod config;
 pub mod control;
 pub mod domain;

@@ -1,3 +1,5 @@
 //! The `floe` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    floe::boot::main()
+}

@@ -1,0 +1,214 @@
+//! `floe serve`: configuration, limits, sockets, threads, and their end, in the one order that
+//! works.
+//!
+//! Everything that can fail for a reason a person can mend is done before the first core exists:
+//! reading the configuration, opening logs, binding sockets. Then executors and the control
+//! thread's runtime are made, then each core takes its own descriptor table, then they run.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::base::limits::{FILES_MIN, LOCKED_BYTES_MIN};
+use crate::config::{self, Config, Cores, Loaded, Server};
+use crate::domain::capacity::{Capacity, Machine, Wanted};
+use crate::rt::clock::Clock;
+use crate::rt::cores;
+use crate::rt::net::{BindOptions, Bound, bind, is_unknown_family};
+use crate::rt::{fds, steer};
+
+use super::Failure;
+use super::cli::{ConfigFile, ServeArgs};
+use super::fresh::{self, Fresh};
+use super::logging::Logging;
+use super::threads;
+use super::tools::{env, locate, read_config};
+
+/// Runs the server until it is told to stop.
+pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let clock = Clock::start();
+    let (loaded, fresh, path) = configuration(args)?;
+    let Loaded { config, warnings } = loaded;
+    let config = Arc::new(config);
+    let found = limits(&config)?;
+    let cpus = core_cpus(&config.server)?;
+    let sockets = sockets(&config.server, &cpus)?;
+    if let Some(fresh) = &fresh {
+        fresh.write(&path)?;
+    }
+    let logging = Logging::start(&config.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    announce(&config, &found, &cpus, &sockets);
+    if let Some(fresh) = fresh {
+        let port = sockets.first().and_then(|of_address| of_address.first());
+        fresh.tell(&path, port.map_or(0, |bound| bound.address.port()), &config.auth);
+    }
+    let listeners_max = u32::try_from(found.capacity.listeners_max).unwrap_or(u32::MAX);
+    let outcome = threads::run(threads::Plan {
+        config,
+        clock,
+        listeners_max,
+        cpus,
+        sockets,
+        logging: &logging,
+    });
+    if outcome.is_ok() {
+        tracing::info!("stopped");
+    }
+    logging.finish();
+    outcome
+}
+
+/// Finds and reads the configuration; the first start makes one.
+fn configuration(args: &ServeArgs) -> Result<(Loaded, Option<Fresh>, std::path::PathBuf), Failure> {
+    let file = locate(args.config.as_deref());
+    let path = file.path().to_owned();
+    let (text, fresh) = match file {
+        ConfigFile::Named(path) | ConfigFile::Found(path) => (read_config(&path)?, None),
+        ConfigFile::Missing(_) => {
+            let fresh = fresh::make()?;
+            (fresh.text.clone(), Some(fresh))
+        }
+    };
+    let name = path.display().to_string();
+    let loaded = config::load(&text, &name, &args.overlay(&env))
+        .map_err(|faults| Failure::new(format!("the configuration has faults:\n{faults}")))?;
+    Ok((loaded, fresh, path))
+}
+
+/// Raises the process's limits as far as it may and says what they allow.
+fn limits(config: &Config) -> Result<Found, Failure> {
+    let files = fds::raise_open_files()?;
+    let locked = fds::raise_locked_memory()?;
+    if locked.soft < LOCKED_BYTES_MIN {
+        return Err(Failure::new(format!(
+            "the limit of locked memory is {} bytes and io_uring needs {LOCKED_BYTES_MIN}: raise \
+             LimitMEMLOCK (ulimit -l)",
+            locked.soft
+        )));
+    }
+    if files.soft < FILES_MIN {
+        return Err(Failure::new(format!(
+            "the limit of open files is {} and floe needs {FILES_MIN} at least: raise LimitNOFILE \
+             (ulimit -n)",
+            files.soft
+        )));
+    }
+    let (memory_bytes, tcp_bytes) = fds::machine_memory();
+    let cores = core_cpus(&config.server)?.len() as u64;
+    let machine = Machine { cores, descriptors_per_core: files.soft, memory_bytes, tcp_bytes };
+    let limits = &config.limits;
+    let capacity = machine.capacity(&Wanted {
+        listeners: limits.listeners.into(),
+        header_bytes: limits.header_bytes as u64,
+        lag_bytes: limits.lag_bytes as u64,
+    });
+    Ok(Found { machine, capacity })
+}
+
+/// A machine and what it allows of the configuration.
+struct Found {
+    machine: Machine,
+    capacity: Capacity,
+}
+
+/// The CPU of each listener core.
+fn core_cpus(server: &Server) -> Result<Vec<usize>, Failure> {
+    let cpus = cores::cpus();
+    match &server.cores {
+        Cores::List(list) => {
+            if let Some(missing) = list.iter().find(|cpu| !cpus.contains(cpu)) {
+                return Err(Failure::new(format!(
+                    "server.cores names CPU {missing}, but this process may run on {cpus:?} only; \
+                     name those, or set cores = \"auto\""
+                )));
+            }
+            Ok(list.clone())
+        }
+        Cores::Auto if cpus.len() >= threads::SPARE_CPU_FROM => Ok(cpus[1..].to_vec()),
+        Cores::Auto if cpus.is_empty() => Ok(vec![0]),
+        Cores::Auto => Ok(cpus),
+    }
+}
+
+/// Listening sockets by address, one for each core.
+fn sockets(server: &Server, cpus: &[usize]) -> Result<Vec<Vec<Bound>>, Failure> {
+    let options = BindOptions { cores: cpus.len(), backlog: server.backlog };
+    let mut sockets = Vec::with_capacity(server.listen.len());
+    for &address in &server.listen {
+        match bind(address, options) {
+            Ok(bound) => sockets.push(bound),
+            // A machine without IPv6 still serves IPv4.
+            Err(error)
+                if address == any_v6(address)
+                    && server.listen.len() > 1
+                    && no_such_family(&error) => {}
+            Err(error) => return Err(bind_failure(address, &error)),
+        }
+    }
+    if server.steer {
+        for of_address in &sockets {
+            steer::attach(&of_address[0], cpus).map_err(|error| {
+                Failure::new(format!(
+                    "connections cannot be steered to CPUs: {error}; set server.steer = false"
+                ))
+            })?;
+        }
+    }
+    Ok(sockets)
+}
+
+fn any_v6(address: SocketAddr) -> SocketAddr {
+    SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port()))
+}
+
+fn no_such_family(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable || is_unknown_family(error)
+}
+
+fn bind_failure(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let port = address.port();
+    let cure = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "another program listens there; stop it, or choose another port with --listen or \
+             server.listen"
+                .to_owned()
+        }
+        ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need a privilege; choose a higher one, or give floe \
+             CAP_NET_BIND_SERVICE (port {port})"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            "no interface has this address; correct server.listen".to_owned()
+        }
+        _ => "correct server.listen".to_owned(),
+    };
+    Failure::new(format!("cannot listen on {address}: {error}; {cure}"))
+}
+
+/// What an operator wants to know of a start.
+fn announce(config: &Config, found: &Found, cpus: &[usize], sockets: &[Vec<Bound>]) {
+    let Found { machine, capacity } = found;
+    let mib = |bytes: u64| bytes >> 20;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), cores = ?cpus, "floe starts");
+    tracing::info!(
+        listeners_max = capacity.listeners_max,
+        listeners_per_core = capacity.listeners_per_core,
+        process_mib_at_full_load = mib(capacity.process_bytes),
+        kernel_mib_at_full_load = mib(capacity.kernel_bytes),
+        kernel_mib_if_all_stop_reading = mib(capacity.kernel_bytes_stopped),
+        kib_a_mount = capacity.mount_bytes >> 10,
+        "what this machine allows"
+    );
+    for shortage in machine.shortages(capacity) {
+        tracing::warn!("{}", shortage.cure());
+    }
+    if config.auth.source_password.is_none() {
+        tracing::warn!("auth.source_password is not set: only mounts with their own can be used");
+    }
+    for bound in sockets.iter().filter_map(|of_address| of_address.first()) {
+        tracing::info!(address = %bound.address, "listening");
+    }
+}
