@@ -1,0 +1,309 @@
+//! The command line as it is written: every option with its default and its reading. Running the
+//! commands is `cli`'s.
+
+use crate::addresses::SourceNet;
+use crate::mp3::{BITRATES_KBIT, Cbr};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A load test for Icecast-compatible servers that anyone can repeat.
+#[derive(Debug, Parser)]
+#[command(name = "floe-loadtest", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Hold many listeners, and measure what each of them gets
+    Listen(ListenArgs),
+    /// Measure delay, loss and order from `publish --frame-marks` to listeners on the same machine
+    Delay(DelayArgs),
+    /// Publish generated MP3 in real time
+    Publish(PublishArgs),
+    /// Measure the bare send loop: what no server on this machine gets below
+    Floor(FloorArgs),
+    /// Watch what a process costs
+    Watch(WatchArgs),
+    /// Hold a part of the listeners (started by the other commands)
+    #[command(hide = true)]
+    Worker,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// The server, with a mount where one is needed, e.g. http://127.0.0.1:8000/live
+    #[arg(long, value_name = "URL")]
+    pub(crate) target: String,
+    /// Allow a public host; it must be the target's host, letter by letter
+    #[arg(long, value_name = "HOST")]
+    pub(crate) i_may_load_this_host: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CrowdArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Mounts to listen to in turn instead of the target's, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "MOUNTS")]
+    pub(crate) mounts: Vec<String>,
+    /// Number the one mount from 0 to COUNT-1, at its end or in place of {n}
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub(crate) mount_count: u32,
+    /// How long to hold the load once every listener has audio
+    #[arg(long, default_value = "30s", value_parser = span)]
+    pub(crate) duration: Duration,
+    /// How long the ramp may take before holding begins regardless
+    #[arg(long, default_value = "120s", value_parser = span)]
+    pub(crate) ramp_max: Duration,
+    /// How long a listener waits for its first audio
+    #[arg(long, default_value = "60s", value_parser = span)]
+    pub(crate) patience: Duration,
+    /// How long after its first audio a listener's rate and delay begin to count
+    #[arg(long, default_value = "5s", value_parser = span)]
+    pub(crate) settle: Duration,
+    /// Ask for ICY metadata
+    #[arg(long)]
+    pub(crate) icy: bool,
+    /// Bitrate of the mounts in kbit/s, for the expected rate
+    #[arg(long, default_value_t = 128)]
+    pub(crate) bitrate: u32,
+    /// The User-Agent header
+    #[arg(long, default_value = concat!("floe-loadtest/", env!("CARGO_PKG_VERSION")))]
+    pub(crate) user_agent: String,
+    /// Connect from this IPv4 range; 127.0.0.0/8 unless the server is elsewhere
+    #[arg(long, value_name = "NET")]
+    pub(crate) sources_from: Option<SourceNet>,
+    /// Worker processes; as many as the descriptor limit asks for if missing
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    pub(crate) workers: Option<u64>,
+    /// Report what this process costs: the server's id
+    #[arg(long, value_name = "PID")]
+    pub(crate) server_pid: Option<u32>,
+    /// Write the result as JSON to this file, or to standard output for `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (broken ones make the exit code 1)")]
+pub(crate) struct LimitArgs {
+    /// Longest time any steady listener may be without bytes
+    #[arg(long, value_parser = span)]
+    pub(crate) max_gap: Option<Duration>,
+    /// Longest time from the start of any connection to its first audio
+    #[arg(long, value_parser = span)]
+    pub(crate) max_connect: Option<Duration>,
+    /// Least part of the bitrate that every steady listener must get
+    #[arg(long, value_name = "PART")]
+    pub(crate) min_rate: Option<f64>,
+    /// Longest delay of 99 % of the checked frames
+    #[arg(long, value_parser = span)]
+    pub(crate) max_delay: Option<Duration>,
+    /// No steady listener may fail or be dropped
+    #[arg(long)]
+    pub(crate) no_drop: bool,
+    /// No checked frame may be lost, torn or out of order
+    #[arg(long)]
+    pub(crate) no_loss: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    #[command(flatten)]
+    pub(crate) crowd: CrowdArgs,
+    /// Listeners to hold
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) listeners: u64,
+    /// Connections to start per second; 0 starts all at once
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) rate: f64,
+    /// TCP handshakes under way at once in each worker
+    #[arg(long, default_value_t = 1_024)]
+    pub(crate) connecting_max: usize,
+    /// Share of listeners that read too slowly
+    #[arg(long, default_value_t = 0.0, value_parser = share, value_name = "SHARE")]
+    pub(crate) slow_fraction: f64,
+    /// Part of the bitrate that slow listeners read
+    #[arg(long, default_value_t = 0.5, value_parser = share, value_name = "SHARE")]
+    pub(crate) slow_rate: f64,
+    /// Share of listeners that stop reading after their first audio
+    #[arg(long, default_value_t = 0.0, value_parser = share, value_name = "SHARE")]
+    pub(crate) stop_fraction: f64,
+    /// Check every frame of COUNT listeners; the source must be `publish --frame-marks`
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 0,
+        num_args = 0..=1,
+        default_missing_value = "100"
+    )]
+    pub(crate) verify: u64,
+    /// Copy bytes to the process as players do, instead of dropping them in the kernel
+    #[arg(long)]
+    pub(crate) copy: bool,
+    /// How often arrivals are looked at: the accuracy of gaps, and the generator's own cost
+    #[arg(long, default_value = "10ms", value_parser = span)]
+    pub(crate) tick: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DelayArgs {
+    #[command(flatten)]
+    pub(crate) crowd: CrowdArgs,
+    /// Listeners, all of which check every frame
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) listeners: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Where to publish; the target's path if missing
+    #[arg(long)]
+    pub(crate) mount: Option<String>,
+    /// Sources; more than one are numbered from 0, at the mount's end or in place of {n}
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) count: u32,
+    /// User name of the sources
+    #[arg(long, default_value = "source")]
+    pub(crate) user: String,
+    /// Password of the sources
+    #[arg(long)]
+    pub(crate) password: String,
+    /// Bitrate in kbit/s
+    #[arg(long, default_value = "128", value_parser = bitrate)]
+    pub(crate) bitrate: Cbr,
+    /// Mark every frame, so that `delay` and `--verify` can check it
+    #[arg(long)]
+    pub(crate) frame_marks: bool,
+    /// How often to send what is due
+    #[arg(long, default_value = "20ms", value_parser = span)]
+    pub(crate) pace: Duration,
+    /// How long; until ended if missing
+    #[arg(long, value_parser = span)]
+    pub(crate) duration: Option<Duration>,
+    /// Write the result as JSON to this file, or to standard output for `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FloorArgs {
+    /// Listeners to send to
+    #[arg(long, default_value_t = 16_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) listeners: u64,
+    /// Bitrate in kbit/s
+    #[arg(long, default_value_t = 128)]
+    pub(crate) bitrate: u32,
+    /// Time between two sends to one listener
+    #[arg(long, default_value = "1s", value_parser = span)]
+    pub(crate) beat: Duration,
+    /// Parts of a beat over which listeners are spread
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) slots: u32,
+    /// How long to measure
+    #[arg(long, default_value = "20s", value_parser = span)]
+    pub(crate) duration: Duration,
+    /// How often listeners look at what arrived; 0 wakes them for each arrival
+    #[arg(long, default_value = "10ms", value_parser = span)]
+    pub(crate) tick: Duration,
+    /// Write the result as JSON to this file, or to standard output for `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The process
+    #[arg(long)]
+    pub(crate) pid: u32,
+    /// How long to watch
+    #[arg(long, default_value = "10s", value_parser = span)]
+    pub(crate) duration: Duration,
+    /// Write the result as JSON to this file, or to standard output for `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Reads `250ms`, `1.5s`, `30s`, `2m` or `1h`; a bare number is seconds.
+fn span(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        unit => return Err(format!("{unit:?} is none of ms, s, m, h")),
+    };
+    let number: f64 = digits.parse().map_err(|_| format!("{digits:?} is no number"))?;
+    let span = Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())?;
+    if span > SPAN_MAX { Err("longer than a year".into()) } else { Ok(span) }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must lie between 0 and 1".into()) }
+}
+
+fn bitrate(text: &str) -> Result<Cbr, String> {
+    let known = text.parse().ok().and_then(Cbr::new);
+    known.ok_or_else(|| format!("MPEG-1 Layer III has {BITRATES_KBIT:?}"))
+}
+
+/// Keeps sums of spans far from overflow.
+const SPAN_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_its_examples_parse() {
+        Cli::command().debug_assert();
+        for line in [
+            "floe-loadtest listen --target http://127.0.0.1:8000/live --listeners 100000 --icy \
+             --mounts /a,/b --rate 2000 --duration 30s --slow-fraction 0.2 --stop-fraction 0.1 \
+             --sources-from 127.0.0.0/8 --workers 6 --verify --max-gap 1.5s --max-connect 10s \
+             --min-rate 0.98 --no-drop --no-loss --server-pid 1 --json -",
+            "floe-loadtest delay --target http://127.0.0.1:8000/live --listeners 100 --duration 20s",
+            "floe-loadtest publish --target http://127.0.0.1:8000 --mount /live --user source \
+             --password x --bitrate 128 --count 3 --frame-marks",
+            "floe-loadtest floor --listeners 16000 --bitrate 128 --beat 1s --duration 20s",
+            "floe-loadtest watch --pid 1 --duration 1m",
+        ] {
+            Cli::try_parse_from(line.split_whitespace()).unwrap();
+        }
+    }
+
+    #[test]
+    fn spans_are_read_with_their_unit() {
+        assert_eq!(span("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(span("1.5s"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(span("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(span("7"), Ok(Duration::from_secs(7)));
+        for bad in ["", "s", "-1s", "1d", "1e400s", "nans", "9000h", "1 s", "\u{e9}"] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_and_bitrates_out_of_range_are_refused() {
+        assert_eq!(share("0.2"), Ok(0.2));
+        for bad in ["", "1.1", "-0.1", "nan", "x"] {
+            assert!(share(bad).is_err(), "{bad}");
+        }
+        assert!(bitrate("128").is_ok() && bitrate("129").is_err() && bitrate("").is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! `floe-loadtest`: a load test for Icecast-compatible servers that anyone can repeat. The map.
+//!
+//! One parent process plans, watches and reports. Worker processes (this binary again) hold the
+//! listeners, because a process may open only so many descriptors. Each worker is one thread with
+//! two epoll sets; everything it learns is a handful of histograms, which the parent adds up.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `args`, `cli` | the command line as written, and what each command runs |
+//! | `target`, `addresses` | where load may go, and which source addresses it comes from |
+//! | `plan` | what one worker has to do, as a value; which listener behaves how |
+//! | `worker`, `fleet` | the two ends of the pipes between a worker and its parent |
+//! | `crowd`, `sockets` | the listeners and the system calls they need |
+//! | `listener`, `failure` | one listener's row and figures; what ends one |
+//! | `head`, `icy` | what a listener reads: response head, metadata |
+//! | `mp3`, `marks` | valid frames, and the marks in them that show loss, order and delay |
+//! | `publish`, `floor` | generated sources; the bare send loop that bounds every server |
+//! | `listen`, `outcome`, `report`, `watch` | running a load, its figures, limits and cost |
+//! | `clock` | the one place that asks the time |
+//!
+//! Of the server's crate it uses floors 0 and 1 alone: it must measure any server alike.
+
+pub mod addresses;
+pub mod args;
+pub mod cli;
+pub mod clock;
+pub mod crowd;
+pub mod failure;
+pub mod fleet;
+pub mod floor;
+pub mod head;
+pub mod icy;
+pub mod listen;
+pub mod listener;
+pub mod marks;
+pub mod mp3;
+pub mod outcome;
+pub mod plan;
+pub mod publish;
+pub mod report;
+mod sockets;
+pub mod target;
+pub mod watch;
+pub mod worker;
