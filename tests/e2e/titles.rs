@@ -1,0 +1,151 @@
+//! What a source or the administrator asks for while on air: titles, in all their forms, and the
+//! end of a source; and when listeners learn of it.
+
+use crate::kit::http::{Talk, ask, authorization, get, get_as};
+use crate::kit::server::{Server, Setup};
+use crate::kit::source::Source;
+use crate::kit::tune::Tune;
+use crate::wait;
+
+/// A server whose listeners get their blocks close together.
+fn server() -> Server {
+    Setup::new().mount("/live", "burst = \"0s\"\nmetadata_interval = 1000").start()
+}
+
+/// Asks for a title with the source's credentials; gives the status.
+fn set(server: &Server, query: &str) -> u16 {
+    let target = format!("/admin/metadata?{query}");
+    get_as(server, &target, "source", &server.source_password).status
+}
+
+#[test]
+fn a_listener_on_air_gets_each_title_once() {
+    let server = server();
+    let _source = Source::start(&server, "/live");
+    let mut tune = Tune::with_titles(&server, "/live");
+    assert_eq!(tune.head.header("icy-metaint"), Some("1000"));
+    let mut expected = Vec::new();
+    for (query, title) in [
+        ("song=One+Song", "One Song"),
+        ("artist=A&title=B", "A - B"),
+        ("title=Alone", "Alone"),
+        ("song=%C3%84rger&url=http%3A%2F%2Fradio.example%2Fx", "Ärger"),
+        ("song=%C4rger&charset=latin1", "Ärger"),
+        ("song=It%27s%3B+%27so%27%3B", "It's; 'so' ;"),
+        ("song=Last", "Last"),
+    ] {
+        assert_eq!(set(&server, &format!("mode=updinfo&mount=/live&{query}")), 200, "{query}");
+        expected.push(title.to_owned());
+        tune.hear_until(title, |ear| ear.titles.last().is_some_and(|last| last == title));
+    }
+    tune.hear(40);
+    let mut heard = tune.ear.titles.clone();
+    heard.retain(|title| !title.is_empty());
+    heard.dedup();
+    expected.dedup();
+    assert_eq!(heard, expected);
+    assert!(tune.ear.blocks > 2 * tune.ear.titles.len() as u64, "most blocks say: no change");
+}
+
+#[test]
+fn a_newcomer_is_told_what_is_playing() {
+    let server = server();
+    let _source = Source::start(&server, "/live");
+    let mut first = Tune::with_titles(&server, "/live");
+    first.hear(20);
+    assert_eq!(set(&server, "mode=updinfo&mount=/live&song=On+Air"), 200);
+    first.hear_until("the title", |ear| ear.titles.last().is_some_and(|title| title == "On Air"));
+    first.hear(20);
+    let mut tune = Tune::with_titles(&server, "/live");
+    tune.hear(10);
+    assert_eq!(tune.ear.titles, ["On Air"]);
+    wait::until_true("the status says so too", || {
+        get(&server, "/status-json.xsl").json()["icestats"]["source"]["title"] == "On Air"
+    });
+}
+
+#[test]
+fn listeners_without_metadata_get_none() {
+    let server = Setup::new().mount("/plain", "metadata_interval = 0").start();
+    let _source = Source::start(&server, "/plain");
+    let mut tune = Tune::with_titles(&server, "/plain");
+    assert_eq!(tune.head.header("icy-metaint"), None);
+    tune.hear(60);
+    assert_eq!((tune.ear.blocks, tune.ear.checker.jumps.len()), (0, 0));
+}
+
+#[test]
+fn a_title_is_set_by_its_source_or_the_administrator_only() {
+    let server = Setup::new().mount("/own", "user = \"dj\"\npassword = \"of the dj\"").start();
+    let _source = Source::start(&server, "/live");
+    let target = "/admin/metadata?mode=updinfo&mount=/live&song=x";
+    assert_eq!(get(&server, target).status, 401);
+    let (source, admin) = (&server.source_password, &server.admin_password);
+    assert_eq!(get_as(&server, target, "admin", admin).status, 200);
+    assert_eq!(get_as(&server, target, "source", source).status, 200);
+    let own = "/admin/metadata?mode=updinfo&mount=/own&song=x";
+    assert_eq!(get_as(&server, own, "source", source).status, 401, "the mount has its own");
+    assert_eq!(get_as(&server, own, "dj", "of the dj").status, 400, "but no source");
+}
+
+#[test]
+fn requests_that_make_no_sense_are_told_so() {
+    let server = Server::start();
+    let _source = Source::start(&server, "/live");
+    for (query, status) in [
+        ("mode=updinfo&mount=/live&song=", 200),
+        ("mount=/live&song=x", 200),
+        ("mode=updinfo&mount=/live", 400),
+        ("mode=nonsense&mount=/live&song=x", 400),
+        ("mode=updinfo&mount=/none&song=x", 400),
+        ("mode=updinfo&mount=/live&song=%zz%", 200),
+    ] {
+        assert_eq!(set(&server, query), status, "{query}");
+    }
+    let admin = |target| get_as(&server, target, "admin", &server.admin_password).status;
+    assert_eq!(admin("/admin/metadata?mode=updinfo&song=x"), 400, "no mount");
+    assert_eq!(admin("/admin/unheard-of"), 400);
+}
+
+#[test]
+fn killsource_ends_the_source() {
+    let server = Setup::new().mount("/*", "linger = \"0s\"").start();
+    let source = Source::start(&server, "/live");
+    let mut tune = Tune::to(&server, "/live");
+    tune.hear(10);
+    let answer = get_as(&server, "/admin/killsource?mount=/live", "admin", &server.admin_password);
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("<message>Source Removed</message>"), "{answer:?}");
+    source.wait_dropped();
+    tune.hear_out();
+    server.wait_line(&["kind=\"source\"", "mount=\"/live\"", "reason=\"killed\""]);
+    let gone = get_as(&server, "/admin/killsource?mount=/live", "admin", &server.admin_password);
+    assert_eq!(gone.status, 400);
+}
+
+#[test]
+fn a_source_ends_itself_by_delete() {
+    let server = Server::start();
+    let source = Source::start(&server, "/live");
+    let delete = |password: &str, path: &str| {
+        let line = authorization("source", password);
+        ask(&server, format!("DELETE {path} HTTP/1.1\r\n{line}\r\n")).status
+    };
+    assert_eq!(delete("wrong", "/live"), 401);
+    assert_eq!(delete(&server.source_password, "/none"), 404);
+    assert_eq!(delete(&server.source_password, "/live"), 204);
+    source.wait_dropped();
+    server.wait_line(&["kind=\"source\"", "mount=\"/live\"", "reason=\"killed\""]);
+}
+
+#[test]
+fn a_head_request_under_admin_needs_credentials_too() {
+    let server = Server::start();
+    let _source = Source::start(&server, "/live");
+    let target = "/admin/metadata?mode=updinfo&mount=/live&song=x";
+    let mut talk = Talk::to(&server);
+    let answer = talk.send(format!("HEAD {target} HTTP/1.1\r\n\r\n")).head();
+    assert_eq!(answer.status, 401);
+    let line = authorization("source", "wrong");
+    assert_eq!(ask(&server, format!("GET {target} HTTP/1.1\r\n{line}\r\n")).status, 401);
+}
