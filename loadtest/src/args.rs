@@ -152,7 +152,7 @@ pub(crate) struct ListenArgs {
     #[arg(long)]
     pub(crate) copy: bool,
     /// How often arrivals are looked at: the accuracy of gaps, and the generator's own cost
-    #[arg(long, default_value = "10ms", value_parser = span)]
+    #[arg(long, default_value = "1ms", value_parser = span)]
     pub(crate) tick: Duration,
 }
 
@@ -216,7 +216,7 @@ pub(crate) struct FloorArgs {
     #[arg(long, default_value = "20s", value_parser = span)]
     pub(crate) duration: Duration,
     /// How often listeners look at what arrived; 0 wakes them for each arrival
-    #[arg(long, default_value = "10ms", value_parser = span)]
+    #[arg(long, default_value = "1ms", value_parser = span)]
     pub(crate) tick: Duration,
     /// Write the result as JSON to this file, or to standard output for `-`
     #[arg(long, value_name = "FILE")]
