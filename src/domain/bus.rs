@@ -321,18 +321,36 @@ pub enum ControlToIngest {
 pub struct Outbox<T> {
     lane: LaneSender<T>,
     kept: VecDeque<T>,
-    posted: bool,
+    posted: Option<Ring>,
+}
+
+/// How the receiver is told of what was posted. The louder wins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ring {
+    /// When it next looks, if it watches its lanes.
+    Soft,
+    /// At once.
+    Loud,
 }
 
 impl<T: Send> Outbox<T> {
     /// An outbox on `lane`.
     pub fn new(lane: LaneSender<T>) -> Self {
-        Self { lane, kept: VecDeque::new(), posted: false }
+        Self { lane, kept: VecDeque::new(), posted: None }
     }
 
     /// Posts a message. The receiver is woken by [`Self::flush`].
     pub fn post(&mut self, message: T) {
-        self.posted = true;
+        self.put(message, Ring::Loud);
+    }
+
+    /// Posts a message that can wait until the receiver looks by itself, if it watches its lanes.
+    pub fn post_softly(&mut self, message: T) {
+        self.put(message, Ring::Soft);
+    }
+
+    fn put(&mut self, message: T, ring: Ring) {
+        self.posted = self.posted.max(Some(ring));
         if !self.kept.is_empty() {
             self.kept.push_back(message);
         } else if let Err(message) = self.lane.send(message) {
@@ -353,10 +371,12 @@ impl<T: Send> Outbox<T> {
                 self.kept.push_front(message);
                 break;
             }
-            self.posted = true;
+            self.posted = Some(Ring::Loud);
         }
-        if std::mem::take(&mut self.posted) {
-            self.lane.ring();
+        match self.posted.take() {
+            Some(Ring::Loud) => self.lane.ring(),
+            Some(Ring::Soft) => self.lane.ring_softly(),
+            None => {}
         }
     }
 }
@@ -407,6 +427,32 @@ mod tests {
         assert!(rung());
         outbox.flush();
         assert!(!rung());
+    }
+
+    #[test]
+    fn what_is_posted_softly_wakes_nobody_who_watches() {
+        struct Wakes(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Wakes {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let (bell, wakes) = (Doorbell::new(), Arc::new(Wakes(0.into())));
+        let waker = std::task::Waker::from(Arc::clone(&wakes));
+        let mut context = std::task::Context::from_waker(&waker);
+        let count = || wakes.0.load(std::sync::atomic::Ordering::Relaxed);
+        let (sender, mut receiver) = lane(4, Arc::clone(&bell));
+        let mut outbox = Outbox::new(sender);
+        assert!(bell.poll_rung(&mut context).is_pending());
+        bell.watch();
+        outbox.post_softly(1);
+        outbox.flush();
+        assert_eq!((count(), bell.answer(), receiver.receive()), (0, true, Some(1)));
+        outbox.post_softly(2);
+        outbox.post(3);
+        outbox.post_softly(4);
+        outbox.flush();
+        assert_eq!((count(), bell.answer()), (1, true));
     }
 
     #[test]

@@ -171,9 +171,9 @@ pub async fn run(parts: Parts, queues: Queues) {
         departures: Vec::new(),
         housekept: clock.now(),
     }));
-    let inbox = inbox::Inbox { bell, from_ingest, from_control };
-    queues.urgent(inbox::run(Rc::clone(&shared), inbox));
-    queues.urgent(looks::run(Rc::clone(&shared)));
+    let inbox = Rc::new(RefCell::new(inbox::Inbox { bell, from_ingest, from_control }));
+    queues.urgent(inbox::run(Rc::clone(&shared), Rc::clone(&inbox)));
+    queues.urgent(looks::run(Rc::clone(&shared), inbox));
     for socket in own_sockets {
         let closing = Signal::default();
         shared.borrow_mut().doors.push(closing.clone());

@@ -1,5 +1,8 @@
-//! What other threads tell a listener core. One task, in the urgent queue, woken once per batch.
+//! What other threads tell a listener core. One task, in the urgent queue, woken once per batch;
+//! while the pump ticks it looks here first, and the bytes of live streams wake nobody.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::limits::INBOX_TURN_MESSAGES;
@@ -17,15 +20,21 @@ pub(super) struct Inbox {
     pub(super) from_control: LaneReceiver<ControlToEdge>,
 }
 
+impl Inbox {
+    /// Takes what came, if anything did; the bell's waiter is told of the rest.
+    pub(super) fn look(&mut self, core: &mut Core) {
+        if self.bell.answer() && turn(core, self) {
+            self.bell.ring();
+        }
+    }
+}
+
 /// Runs as long as the core.
-pub(super) async fn run(shared: Shared, mut inbox: Inbox) {
+pub(super) async fn run(shared: Shared, inbox: Rc<RefCell<Inbox>>) {
+    let bell = Arc::clone(&inbox.borrow().bell);
     loop {
-        inbox.bell.rung().await;
-        loop {
-            let more = turn(&mut shared.borrow_mut(), &mut inbox);
-            if !more {
-                break;
-            }
+        bell.rung().await;
+        while turn(&mut shared.borrow_mut(), &mut inbox.borrow_mut()) {
             task::yield_now().await;
         }
     }

@@ -1,6 +1,10 @@
 //! The pump's loop: while any mount of this core has bytes for somebody, look at them once a tick
-//! and visit the rows that are due; else sleep until the inbox raises the signal.
+//! and visit the rows that are due; else sleep until the inbox raises the signal. As long as it
+//! looks it watches the inbox too, so that a core is not woken for every frame of every mount.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::limits::PUMP_BATCH_ROWS;
@@ -8,19 +12,24 @@ use crate::base::{Moment, MountId};
 use crate::rt::task;
 
 use super::core::Shared;
+use super::inbox::Inbox;
 
 /// Runs until the core ends.
-pub(super) async fn run(shared: Shared) {
+pub(super) async fn run(shared: Shared, inbox: Rc<RefCell<Inbox>>) {
+    let bell = Arc::clone(&inbox.borrow().bell);
     let (signal, clock, tick) = {
         let core = shared.borrow();
         (core.pump_signal.clone(), core.clock, core.beat.tick())
     };
     let mut due: Vec<(MountId, usize)> = Vec::new();
     loop {
+        inbox.borrow_mut().look(&mut shared.borrow_mut());
         let started = clock.now();
         let beat = plan(&shared, started, &mut due);
         if due.is_empty() && !shared.borrow().any_active() {
+            bell.end_watch();
             signal.raised().await;
+            bell.watch();
             continue;
         }
         let mut visits = 0;

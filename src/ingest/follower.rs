@@ -51,7 +51,7 @@ impl Follower {
         self.segments(mount, stream, outbox);
         let keep_from = stream.keep_from();
         for &end in stream.edges() {
-            outbox.post(IngestToEdge::Advance { mount, end, starts: true, keep_from });
+            outbox.post_softly(IngestToEdge::Advance { mount, end, starts: true, keep_from });
         }
     }
 
@@ -66,7 +66,7 @@ impl Follower {
             (self.behind, self.missed_title) = (true, true);
             return;
         }
-        outbox.post(IngestToEdge::Title { mount, title: title.clone() });
+        outbox.post_softly(IngestToEdge::Title { mount, title: title.clone() });
     }
 
     /// Tells it what it missed, if its lane has room again.
@@ -89,10 +89,10 @@ impl Follower {
         self.behind = false;
         self.segments(mount, stream, outbox);
         if let Some(title) = newest.filter(|_| std::mem::take(&mut self.missed_title)) {
-            outbox.post(IngestToEdge::Title { mount, title: title.clone() });
+            outbox.post_softly(IngestToEdge::Title { mount, title: title.clone() });
         }
         let (end, keep_from) = (stream.timeline().end(), stream.keep_from());
-        outbox.post(IngestToEdge::Advance { mount, end, starts: true, keep_from });
+        outbox.post_softly(IngestToEdge::Advance { mount, end, starts: true, keep_from });
         CaughtUp::Yes
     }
 
@@ -101,7 +101,7 @@ impl Follower {
         for segment in stream.segments() {
             if segment.base() >= self.segments_to {
                 self.segments_to = segment.base() + segment.capacity() as u64;
-                outbox.post(IngestToEdge::Segment { mount, segment: Arc::clone(segment) });
+                outbox.post_softly(IngestToEdge::Segment { mount, segment: Arc::clone(segment) });
             }
         }
     }

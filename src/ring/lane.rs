@@ -1,7 +1,9 @@
 //! HOT PATH. Messages from one thread to one other, and the wake that announces them.
 //!
 //! A lane is a bounded queue; a [`Doorbell`] belongs to a receiving thread and serves all lanes
-//! that end there. Sending never wakes by itself: the sender rings once per batch. It owns no task
+//! that end there. Sending never wakes by itself: the sender rings once per batch. A receiver that
+//! looks at its lanes anyway, many times a second, says that it watches them; then a soft ring
+//! costs it no wake. It owns no task
 //! and never waits; what to do with a full lane is the sender's decision. The sending end lives on
 //! any thread, the receiving end and the doorbell's waiter on the thread that drains the lanes.
 //!
@@ -9,10 +11,11 @@
 //! The sender pushes, then rings. The receiver clears the bell, then drains its lanes. So a message
 //! is either pushed before the clear, and the drain finds it; or the ring comes after the clear,
 //! finds the bell silent and wakes the receiver once more. Draining first and clearing after would
-//! lose a message pushed in between.
+//! lose a message pushed in between. A soft ring either sees that the lanes are watched, and then
+//! the end of the watch sees that it rang; or it does not, and wakes. All of it is one atomic.
 
 use super::CachePadded;
-use super::sync::{AtomicBool, AtomicWaker, Ordering};
+use super::sync::{AtomicU32, AtomicWaker, Ordering};
 use crossbeam::queue::ArrayQueue;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -48,6 +51,12 @@ impl<T: Send> LaneSender<T> {
         self.bell.ring();
     }
 
+    /// Announces all that was sent so far, to be taken when the receiver next looks if it watches
+    /// its lanes, else as [`ring`](Self::ring).
+    pub fn ring_softly(&self) {
+        self.bell.ring_softly();
+    }
+
     /// Sends and rings, for a message that is a batch by itself.
     ///
     /// # Errors
@@ -79,27 +88,63 @@ impl<T: Send> LaneReceiver<T> {
 
 /// What a receiving thread waits at: rung by any thread, answered by one task.
 pub struct Doorbell {
-    /// Set by `ring`, cleared by `poll_rung`, both by swaps: even a ring that finds the bell rung
-    /// already takes its place in the order of this value, so that the one clear that follows sees
-    /// the messages of all of them. A plain load would be cheaper here and could lose the last
-    /// message.
-    rung: CachePadded<AtomicBool>,
+    /// [`RUNG`], [`CALLED`] and [`WATCHED`], changed by read-modify-writes alone: even a ring that
+    /// finds the bell rung already takes its place in the order of this value, so that the one
+    /// clear that follows sees the messages of all of them. A plain load would be cheaper here and
+    /// could lose the last message.
+    state: CachePadded<AtomicU32>,
     waker: AtomicWaker,
 }
+
+/// Something was sent since the bell was last answered.
+const RUNG: u32 = 1;
+/// The receiver was woken for it.
+const CALLED: u32 = 2;
+/// The receiver looks by itself: soft rings need not wake it.
+const WATCHED: u32 = 4;
 
 impl Doorbell {
     /// A silent bell.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { rung: CachePadded::new(AtomicBool::new(false)), waker: AtomicWaker::new() })
+        Arc::new(Self { state: CachePadded::new(AtomicU32::new(0)), waker: AtomicWaker::new() })
     }
 
     /// Wakes the receiver, at most once until it answers: further rings cost one swap and no system
     /// call. Callable from any thread.
     pub fn ring(&self) {
-        // Release: partner of the Acquire in `answered`, so that the drain finds what was pushed.
-        if !self.rung.swap(true, Ordering::Release) {
+        // Release: partner of the Acquire in `answer`, so that the drain finds what was pushed.
+        if self.state.fetch_or(RUNG | CALLED, Ordering::Release) & CALLED == 0 {
             self.waker.wake();
         }
+    }
+
+    /// Rings for what can wait until the receiver looks: wakes it only if it does not watch.
+    pub fn ring_softly(&self) {
+        // Release as in `ring`. Whoever finds the bell rung leaves the wake to who rang it, or to
+        // the end of the watch that it rang in.
+        if self.state.fetch_or(RUNG, Ordering::Release) & (RUNG | WATCHED) == 0 {
+            self.waker.wake();
+        }
+    }
+
+    /// From now on the receiver calls [`answer`](Self::answer) every few milliseconds.
+    pub fn watch(&self) {
+        // Relaxed: it promises to look and hides no message; a soft ring before it wakes as ever.
+        self.state.fetch_or(WATCHED, Ordering::Relaxed);
+    }
+
+    /// The receiver looks no more: a ring that relied on it wakes it now.
+    pub fn end_watch(&self) {
+        // Relaxed: what was pushed is seen by the Acquire of the `answer` that the wake leads to.
+        if self.state.fetch_and(!WATCHED, Ordering::Relaxed) & RUNG != 0 {
+            self.waker.wake();
+        }
+    }
+
+    /// Silences the bell and says whether it was rung, softly or not: the lanes want draining.
+    pub fn answer(&self) -> bool {
+        // Acquire: partner of the Release in `ring` and `ring_softly`.
+        self.state.fetch_and(!(RUNG | CALLED), Ordering::Acquire) & RUNG != 0
     }
 
     /// Completes when the bell was rung since it last completed, and silences it. For one task of
@@ -110,19 +155,13 @@ impl Doorbell {
 
     /// One step of [`rung`](Self::rung), for a task that waits for other things as well.
     pub fn poll_rung(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.answered() {
+        if self.answer() {
             return Poll::Ready(());
         }
         self.waker.register(cx.waker());
         // A ring between the look above and the registration found no waker to wake. Registering
         // synchronises with such a wake, so this second look cannot miss its ring.
-        if self.answered() { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// Silences the bell and says whether it was rung.
-    fn answered(&self) -> bool {
-        // Acquire: partner of the Release in `ring`.
-        self.rung.swap(false, Ordering::Acquire)
+        if self.answer() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -197,6 +236,33 @@ mod tests {
         assert_eq!(bell.poll_rung(&mut cx), Poll::Pending);
         bell.ring();
         assert_eq!(wakes.count(), 2);
+    }
+
+    #[test]
+    fn a_watched_bell_wakes_for_a_hard_ring_and_at_the_end_of_the_watch() {
+        let (bell, wakes) = (Doorbell::new(), Arc::new(Wakes::default()));
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        assert_eq!(bell.poll_rung(&mut cx), Poll::Pending);
+        bell.watch();
+        bell.ring_softly();
+        assert_eq!(wakes.count(), 0, "who watches is not woken");
+        assert!(bell.answer() && !bell.answer(), "but finds that it rang, once");
+        bell.ring_softly();
+        bell.ring();
+        assert_eq!(wakes.count(), 1, "a hard ring wakes even after a soft one");
+        assert_eq!(bell.poll_rung(&mut cx), Poll::Ready(()));
+        assert_eq!(bell.poll_rung(&mut cx), Poll::Pending);
+        bell.ring_softly();
+        bell.end_watch();
+        assert_eq!(wakes.count(), 2, "the end of a watch wakes for what rang in it");
+        assert_eq!(bell.poll_rung(&mut cx), Poll::Ready(()));
+        assert_eq!(bell.poll_rung(&mut cx), Poll::Pending);
+        bell.watch();
+        bell.end_watch();
+        assert_eq!(wakes.count(), 2, "and for nothing else");
+        bell.ring_softly();
+        assert_eq!(wakes.count(), 3, "without a watch a soft ring wakes");
     }
 
     #[test]
@@ -279,8 +345,37 @@ mod models {
         });
     }
 
-    /// Checked by breaking it: with a Relaxed swap in `ring` or in `answered`, or with a load in
-    /// place of the swap in `ring`, or without the second look in `poll_rung`, the receiver sleeps
+    /// Checked by breaking it: with a soft ring that never wakes the receiver sleeps on mail, and
+    /// loom reports the deadlock. The wake of `end_watch` is for a waiter that registered before,
+    /// on the thread that ends the watch: a unit test above holds it.
+    #[test]
+    fn a_watch_that_ends_loses_no_soft_ring() {
+        model(|| {
+            let bell = Doorbell::new();
+            let (mut sender, mut receiver) = lane(2, Arc::clone(&bell));
+            bell.watch();
+            let thread = spawn(move || {
+                sender.send(1).unwrap();
+                sender.ring_softly();
+                sender.send(2).unwrap();
+                sender.ring_softly();
+            });
+            let mut taken = Vec::new();
+            if bell.answer() {
+                taken.extend(std::iter::from_fn(|| receiver.receive()));
+            }
+            bell.end_watch();
+            while taken.len() < 2 {
+                block_on(bell.rung());
+                taken.extend(std::iter::from_fn(|| receiver.receive()));
+            }
+            assert_eq!(taken, [1, 2]);
+            thread.join().unwrap();
+        });
+    }
+
+    /// Checked by breaking it: with a Relaxed change in `ring` or in `answer`, or with a load in
+    /// place of the change in `ring`, or without the second look in `poll_rung`, the receiver sleeps
     /// forever on mail it has not seen, and loom reports the deadlock.
     #[test]
     fn two_ringers_lose_no_wake_and_hide_no_write() {

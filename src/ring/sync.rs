@@ -8,10 +8,10 @@
 pub(super) use std::sync::atomic::Ordering;
 
 #[cfg(not(floe_loom))]
-pub(super) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, fence};
+pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
 
 #[cfg(floe_loom)]
-pub(super) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, fence};
+pub(super) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
 
 #[cfg(not(floe_loom))]
 pub(super) use atomic_waker::AtomicWaker;
