@@ -51,6 +51,11 @@ pub const TICK_MAX: Duration = Duration::from_millis(20);
 /// room for a storm of newcomers, lower would give up latency without need.
 pub const PUMP_SHARE: f64 = 0.25;
 
+/// Fewest rows of a mount that one look visits, unless the lap ends. The bytes are in the CPU's
+/// cache for all of a run: with a thousand mounts on a core, rows that came one by one would each
+/// find theirs cold. More would make small mounts burst.
+pub const RUN_ROWS_MIN: usize = 32;
+
 /// Rows the pump visits before it lets other tasks of its core run: about half a millisecond.
 pub const PUMP_BATCH_ROWS: usize = 64;
 
@@ -117,6 +122,14 @@ pub const HASHING_THREADS_MAX: usize = 2;
 
 /// How often the source core looks at its mounts' deadlines.
 pub const MOUNT_TICK: Duration = Duration::from_millis(250);
+
+/// How long the source core rests between two turns for each mount that lives, and at most. One
+/// mount is handled as its bytes come; a thousand send thousands of pieces a second, and a wake for
+/// each costs ten times what handling it costs. Five milliseconds are no delay beside a beat.
+pub const TURN_REST_PER_MOUNT: Duration = Duration::from_micros(50);
+/// See [`TURN_REST_PER_MOUNT`]. Rests shorter than the first are not worth their timer.
+pub const TURN_REST: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_millis(5);
 
 /// How soon the source core tries again where a lane was full.
 pub const LANE_RETRY: Duration = Duration::from_millis(5);

@@ -2,13 +2,15 @@
 //!
 //! Rows lie dense in one array. A lap visits each of them once and takes one beat: every look
 //! visits the share of the rows left that the time passed has of the time left, so that sends are
-//! spread evenly and a lap ends in time however many join it. A row leaves by having the last row
-//! moved into its place, at the cursor only, so nobody is passed over. Laps follow each other as
-//! long as there are bytes for somebody; then the table sleeps until the next bytes come.
+//! spread evenly and a lap ends in time however many join it. What is less than a run of rows waits
+//! for more, so that the bytes of a small mount are fetched once for all of them. A row leaves by
+//! having the last row moved into its place, at the cursor only, so nobody is passed over. Laps
+//! follow each other as long as there are bytes for somebody; then the table sleeps until the next
+//! bytes come.
 
 use std::time::Duration;
 
-use crate::base::limits::{FULL_SEND_BYTES, SILENT_SWEEP, TICK_MAX};
+use crate::base::limits::{FULL_SEND_BYTES, RUN_ROWS_MIN, SILENT_SWEEP, TICK_MAX};
 use crate::base::{CloseReason, ListenerId, Moment};
 use crate::domain::listener::overdue;
 
@@ -49,7 +51,7 @@ pub struct Table<W> {
     rows: Vec<Row<W>>,
     cursor: usize,
     lap: Option<Lap>,
-    /// The part of a row that was due and not visited.
+    /// What was due and not visited: part of a row, or less than a run.
     carry: f64,
     /// The live edge at the last look.
     seen_end: u64,
@@ -184,6 +186,10 @@ impl<W: Transmit> Table<W> {
         let by_time = to_spread * elapsed.as_secs_f64() / time_left.as_secs_f64();
         let by_bytes = self.rows.len() as f64 * (waiting as f64 / FULL_SEND_BYTES as f64);
         let due = (by_time.max(by_bytes) + self.carry).min(left as f64);
+        if due < RUN_ROWS_MIN.min(left) as f64 {
+            self.carry = due;
+            return 0;
+        }
         self.carry = due.fract();
         due as usize
     }
@@ -333,12 +339,24 @@ mod tests {
 
     #[test]
     fn a_lap_visits_everyone_once_and_evenly_over_a_beat() {
-        let mut pump = Pump::with(500);
+        let mut pump = Pump::with(2_000);
         pump.publish(1_000);
-        assert_eq!(pump.looks(50), 500);
-        assert!(pump.looks.iter().all(|visits| (9..=11).contains(visits)), "{:?}", pump.looks);
-        assert_eq!(pump.taken(), [1_000; 500]);
+        assert_eq!(pump.looks(50), 2_000);
+        assert!(pump.looks.iter().all(|visits| (39..=41).contains(visits)), "{:?}", pump.looks);
+        assert_eq!(pump.taken(), [1_000; 2_000]);
         assert!(!pump.table.is_active());
+    }
+
+    #[test]
+    fn few_rows_are_visited_in_runs_and_within_the_beat() {
+        for (count, looks_max) in [(12, 1), (50, 2), (320, 10)] {
+            let mut pump = Pump::with(count);
+            pump.publish(1_000);
+            assert_eq!(pump.looks(50), count as usize);
+            let runs = pump.looks.iter().filter(|visits| **visits > 0).count();
+            assert!(runs <= looks_max, "{count} rows in {runs} runs: {:?}", pump.looks);
+            assert_eq!(pump.taken(), vec![1_000; count as usize]);
+        }
     }
 
     #[test]

@@ -10,8 +10,11 @@ mod stage;
 pub mod publish;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::base::limits::{LANE_RETRY, LANE_TURN_MESSAGES, MOUNT_TICK};
+use crate::base::limits::{
+    LANE_RETRY, LANE_TURN_MESSAGES, MOUNT_TICK, TURN_REST, TURN_REST_PER_MOUNT,
+};
 use crate::config::Config;
 use crate::domain::bus::{ControlToIngest, EdgeToIngest, IngestToControl, IngestToEdge, Outbox};
 use crate::domain::stats::ServerCounters;
@@ -93,7 +96,31 @@ pub async fn run(parts: Parts) {
             task::yield_now().await;
             continue;
         }
+        if let Some(rest) = rest(stage.mounts()) {
+            task::sleep(rest).await;
+        }
         let nap = if waiting { LANE_RETRY } else { MOUNT_TICK };
         task::either(bell.rung(), task::sleep(nap)).await;
+    }
+}
+
+/// How long to let the messages of `mounts` gather before the next turn. What rings meanwhile costs
+/// its sender no wake.
+fn rest(mounts: usize) -> Option<Duration> {
+    let mounts = u32::try_from(mounts).unwrap_or(u32::MAX);
+    let rest = TURN_REST_PER_MOUNT.saturating_mul(mounts).min(*TURN_REST.end());
+    (rest >= *TURN_REST.start()).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_mounts_are_handled_as_bytes_come_and_many_are_gathered() {
+        for (mounts, wanted) in [(0, None), (1, None), (19, None), (20, Some(1)), (60, Some(3))] {
+            assert_eq!(rest(mounts), wanted.map(Duration::from_millis), "{mounts} mounts");
+        }
+        assert_eq!(rest(usize::MAX), Some(Duration::from_millis(5)));
     }
 }

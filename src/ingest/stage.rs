@@ -48,6 +48,11 @@ impl Stage {
         }
     }
 
+    /// Mounts that live.
+    pub(super) fn mounts(&self) -> usize {
+        self.mounts.len()
+    }
+
     /// Takes one message of listener core `core`.
     pub(super) fn handle(
         &mut self,

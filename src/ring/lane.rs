@@ -375,8 +375,8 @@ mod models {
     }
 
     /// Checked by breaking it: with a Relaxed change in `ring` or in `answer`, or with a load in
-    /// place of the change in `ring`, or without the second look in `poll_rung`, the receiver sleeps
-    /// forever on mail it has not seen, and loom reports the deadlock.
+    /// place of the change in `ring`, or without the second look in `poll_rung`, the receiver
+    /// sleeps forever on mail it has not seen, and loom reports the deadlock.
     #[test]
     fn two_ringers_lose_no_wake_and_hide_no_write() {
         model(|| {
