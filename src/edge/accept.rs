@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::base::CloseReason;
-use crate::base::limits::ACCEPT_PAUSE;
-use crate::rt::net::{AcceptFault, Listener, Socket};
+use crate::base::limits::{ACCEPT_BATCH, ACCEPT_PAUSE};
+use crate::rt::net::{AcceptFault, Listener};
+use crate::rt::socket::Socket;
 use crate::rt::task::{self, Either, Queues, Signal};
 
 use super::converse;
@@ -17,6 +18,7 @@ const RATE_SLICE: Duration = Duration::from_millis(100);
 /// Runs until `closing` is raised; the socket closes with it.
 pub(super) async fn run(shared: Shared, listener: Listener, queues: Queues, closing: Signal) {
     let mut pace = Pace::new(shared.borrow().config.server.accept_per_second);
+    let mut batch = Vec::with_capacity(ACCEPT_BATCH);
     loop {
         let accepted = match task::either(closing.raised(), listener.accept()).await {
             Either::First(()) => return,
@@ -24,9 +26,14 @@ pub(super) async fn run(shared: Shared, listener: Listener, queues: Queues, clos
         };
         match accepted {
             Ok(socket) => {
-                shared.borrow().counters.accepted.add(1);
-                let too_fast = !shared.borrow().admits_rate(&socket);
-                queues.patient(session(shared.clone(), socket, too_fast));
+                batch.push(socket);
+                listener.accept_waiting(pace.room(), &mut batch);
+                pace.taken += u32::try_from(batch.len()).unwrap_or(u32::MAX);
+                shared.borrow().counters.accepted.add(batch.len() as u64);
+                for socket in batch.drain(..) {
+                    let too_fast = !shared.borrow().admits_rate(&socket);
+                    queues.patient(session(shared.clone(), socket, too_fast));
+                }
             }
             Err(AcceptFault::Aborted(error)) => tracing::debug!(%error, "connection lost"),
             Err(AcceptFault::Exhausted(error)) => {
@@ -73,16 +80,22 @@ impl Pace {
         Self { per_slice, taken: 0, slice_began: crate::base::Moment::ZERO }
     }
 
+    /// How many more may come with the one that was just accepted.
+    fn room(&self) -> usize {
+        let left = self.per_slice.saturating_sub(self.taken).saturating_sub(1);
+        usize::try_from(left).unwrap_or(usize::MAX).min(ACCEPT_BATCH - 1)
+    }
+
     /// How long to wait before the next accept.
     fn rest(&mut self, shared: &Shared) -> Duration {
         if self.per_slice == u32::MAX {
+            self.taken = 0;
             return Duration::ZERO;
         }
         let now = shared.borrow().clock.now();
         if now.since(self.slice_began) >= RATE_SLICE {
             (self.slice_began, self.taken) = (now, 0);
         }
-        self.taken += 1;
         if self.taken < self.per_slice {
             return Duration::ZERO;
         }

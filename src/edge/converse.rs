@@ -10,7 +10,7 @@ use crate::proto::cors::CorsGrant;
 use crate::proto::http::{BodyKind, HeadFault, Method, Protocol, head_end};
 use crate::proto::icecast::{self, Place, RefusalContext, SERVER_ID};
 use crate::rt::clock::Clock;
-use crate::rt::net::Socket;
+use crate::rt::socket::Socket;
 
 use super::core::{Core, Drain, Shared};
 use super::pending::Ticket;

@@ -122,7 +122,7 @@ pub(super) struct Core {
 #[derive(Default)]
 pub(super) struct StopSign {
     pub(super) reason: std::cell::Cell<Option<CloseReason>>,
-    pub(super) handle: std::cell::Cell<Option<crate::rt::net::Handle>>,
+    pub(super) handle: std::cell::Cell<Option<crate::rt::socket::Handle>>,
 }
 
 impl StopSign {

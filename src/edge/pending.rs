@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::base::Moment;
 use crate::base::limits::PENDING_CONNS_MAX;
-use crate::rt::net::Handle;
+use crate::rt::socket::Handle;
 
 #[derive(Debug)]
 struct Entry {

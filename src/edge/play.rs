@@ -10,7 +10,6 @@ use crate::proto::icecast::{LiveRange, SERVER_ID, StreamHeadParts, stream_head};
 use crate::rt::clock::Clock;
 use crate::rt::net::{pack, unpack};
 use crate::rt::task;
-use crate::rt::wire::Wire;
 
 use super::converse::{Talk, refuse};
 use super::core::{Core, Drain, Shared};
@@ -47,12 +46,12 @@ pub(super) async fn listen(
         return None;
     }
     // Before the head, so that a core without a descriptor to spare can still say so.
-    let Ok(wire) = talk.socket.wire() else {
+    if talk.socket.prepare_wire().is_err() {
         drop(place);
         return refuse(shared, talk, &request, CloseReason::OutOfResources).await;
-    };
+    }
     if talk.socket.send_all(&head).await.is_ok() {
-        enter(shared, talk, wire, &request, place, interval);
+        enter(shared, talk, &request, place, interval);
     }
     None
 }
@@ -83,9 +82,11 @@ async fn answer_in_short(
 }
 
 /// Turns the connection into a row.
-fn enter(shared: &Shared, talk: Talk, wire: Wire, request: &Request, place: Place, interval: u32) {
-    let peer = talk.socket.peer();
-    drop(talk);
+fn enter(shared: &Shared, talk: Talk, request: &Request, place: Place, interval: u32) {
+    let Talk { socket, ticket, .. } = talk;
+    let peer = socket.peer();
+    drop(ticket);
+    let Ok(wire) = socket.into_wire() else { return };
     // The head may have waited for a full socket; a row that joins a mount that went meanwhile
     // would be told of nothing any more, not even to leave.
     if shared.borrow().mount_up_at(place.mount).is_none() {

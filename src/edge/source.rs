@@ -12,7 +12,7 @@ use crate::domain::bus::{Claim, EdgeToControl, EdgeToIngest, Realm, Verify};
 use crate::proto::chunked::{ChunkStep, ChunkedDecoder};
 use crate::proto::credentials::Credentials;
 use crate::proto::http::BodyKind;
-use crate::rt::net::Socket;
+use crate::rt::socket::Socket;
 use crate::rt::task::{self, Reply};
 
 use super::admin::is_admin;

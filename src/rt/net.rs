@@ -1,23 +1,17 @@
-//! Sockets of a core: listening sockets, the asynchronous socket of a request, and its end as a
-//! bare [`Wire`].
+//! Listening sockets of a core: bound once per core before the cores exist, opened on their own,
+//! and accepted from in batches.
 #![allow(unsafe_code)]
 
 use crate::base::limits::{UNSENT_BYTES_MAX, USER_TIMEOUT};
-use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::pin::Pin;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use futures_io::{AsyncRead, AsyncWrite};
 use glommio::GlommioError;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 use super::fds;
-use super::wire::Wire;
-
-/// Bytes that [`Socket::finish`] reads at once.
-const FINISH_BYTES: usize = 4096;
+use super::socket::Socket;
 
 /// What an address is bound with.
 #[derive(Clone, Copy, Debug)]
@@ -112,13 +106,14 @@ impl BoundNumber {
     pub fn open(self) -> Listener {
         // SAFETY: the number is open in this thread's own table and opened once.
         let listener = unsafe { glommio::net::TcpListener::from_raw_fd(self.fd) };
-        Listener { listener, address: self.address }
+        Listener { listener, fd: self.fd, address: self.address }
     }
 }
 
 /// A listening socket of the calling core.
 pub struct Listener {
     listener: glommio::net::TcpListener,
+    fd: RawFd,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -138,7 +133,27 @@ impl Listener {
     pub async fn accept(&self) -> Result<Socket, AcceptFault> {
         let stream = self.listener.accept().await.map_err(|error| sort_accept(into_io(error)))?;
         let peer = stream.peer_addr().map_err(|error| sort_accept(into_io(error)))?;
-        Ok(Socket { stream, peer: plain(peer) })
+        Ok(Socket::waited(stream, plain(peer)))
+    }
+
+    /// Up to `most` connections that wait already, into `sockets`: one system call each, where
+    /// [`accept`](Self::accept) needs eight. A fault of theirs comes again at the next `accept`.
+    pub fn accept_waiting(&self, most: usize, sockets: &mut Vec<Socket>) {
+        // SAFETY: the listener keeps the number open as long as it is borrowed.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        let listener = SockRef::from(&borrowed);
+        // The executor waits on a blocking socket and would be told EAGAIN by any other, so the
+        // flag is set for this batch alone. No other thread has this socket.
+        if listener.set_nonblocking(true).is_err() {
+            return;
+        }
+        for _ in 0..most {
+            let Ok((socket, peer)) = listener.accept() else { break };
+            let Some(peer) = peer.as_socket() else { continue };
+            sockets.push(Socket::bare(socket.into(), plain(peer)));
+        }
+        // It cannot fail where setting it did not; if it did, the next accept would say so.
+        let _ = listener.set_nonblocking(false);
     }
 }
 
@@ -191,116 +206,6 @@ pub fn pack(address: IpAddr) -> [u8; 16] {
 /// The address that [`pack`] packed.
 pub fn unpack(octets: [u8; 16]) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from(octets)).to_canonical()
-}
-
-/// A connection whose request is under way.
-pub struct Socket {
-    stream: glommio::net::TcpStream,
-    peer: SocketAddr,
-}
-
-impl Socket {
-    /// The client's address.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// A name for this connection by which a deadline can end it.
-    pub fn handle(&self) -> Handle {
-        Handle(self.stream.as_raw_fd())
-    }
-
-    /// Bytes from the client, at least one, or 0 at the end of its stream.
-    pub async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // What a client sent right behind its SYN is there already: no wait, no ring entry.
-        if let Some(count) = self.receive_now(buffer)? {
-            return Ok(count);
-        }
-        poll_fn(|context| Pin::new(&mut self.stream).poll_read(context, buffer)).await
-    }
-
-    /// What is there now; `None` if nothing is.
-    pub fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let fd = self.stream.as_raw_fd();
-        // SAFETY: pointer and length come from one live slice that the kernel may write.
-        let count =
-            unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
-        match usize::try_from(count) {
-            Ok(count) => Ok(Some(count)),
-            Err(_) => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                error => Err(error),
-            },
-        }
-    }
-
-    /// Sends all of `bytes`, waiting for room as needed.
-    pub async fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let sent =
-                poll_fn(|context| Pin::new(&mut self.stream).poll_write(context, bytes)).await?;
-            bytes = &bytes[sent..];
-        }
-        Ok(())
-    }
-
-    /// Closes in order: no more to send, and what the client still sends is read into `scratch` and
-    /// forgotten (bounded by the caller's deadline and `budget` bytes), because a close with unread
-    /// bytes is a reset that can destroy the answer on its way.
-    pub async fn finish(mut self, mut scratch: Vec<u8>, budget: usize) {
-        if SockRef::from(&BorrowedStream(&self.stream)).shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        scratch.resize(FINISH_BYTES, 0);
-        let mut left = budget;
-        while left > 0 {
-            match self.receive(&mut scratch).await {
-                Ok(0) | Err(_) => return,
-                Ok(count) => left = left.saturating_sub(count),
-            }
-        }
-    }
-
-    /// The same socket without reactor state. Drop this one when it has said what it had to.
-    pub fn wire(&self) -> io::Result<Wire> {
-        let stream = BorrowedStream(&self.stream);
-        let owned = std::os::fd::AsFd::as_fd(&stream).try_clone_to_owned()?;
-        Ok(Wire::from(owned))
-    }
-}
-
-struct BorrowedStream<'a>(&'a glommio::net::TcpStream);
-
-impl std::os::fd::AsFd for BorrowedStream<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the stream is borrowed, so its descriptor stays open as long as this borrow.
-        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
-    }
-}
-
-/// A connection by descriptor number, for the table of deadlines. It must be taken out of that
-/// table before the connection is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle(RawFd);
-
-impl Handle {
-    /// Ends receiving: whoever waits for bytes sees the end of the stream, and can still send.
-    pub fn end_receiving(self) {
-        // SAFETY: shutdown on a number has no memory effect; the table holds only open sockets.
-        unsafe { libc::shutdown(self.0, libc::SHUT_RD) };
-    }
-
-    /// Ends both directions: whoever waits on the socket sees its end. The socket stays open.
-    pub fn end(self) {
-        // SAFETY: shutdown on a number has no memory effect; the table holds only open sockets.
-        unsafe { libc::shutdown(self.0, libc::SHUT_RDWR) };
-    }
-
-    /// A handle whose end ends nothing, for tests of tables that hold handles.
-    #[cfg(test)]
-    pub(crate) fn of_nothing() -> Self {
-        Self(-1)
-    }
 }
 
 #[cfg(test)]
