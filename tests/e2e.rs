@@ -36,5 +36,7 @@ mod limits;
 mod passwords;
 #[path = "e2e/players.rs"]
 mod players;
+#[path = "e2e/service.rs"]
+mod service;
 #[path = "e2e/titles.rs"]
 mod titles;

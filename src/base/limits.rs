@@ -147,6 +147,15 @@ pub const SILENT_SWEEP: Duration = Duration::from_secs(30);
 /// How often per-second work runs on a core: deadlines, sweeps, counters.
 pub const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
+/// Listening sockets the service manager may pass: one for each core of a large machine, at two
+/// addresses. More would come near the soft limit of 1,024 descriptors that a start begins with.
+pub const PASSED_SOCKETS_MAX: usize = 512;
+
+/// How soon a core looks again at a listening socket that it shares with other cores, on kernels
+/// whose io_uring does not wait for a non-blocking socket. Shorter costs wakes of an idle core;
+/// longer is heard as a slow start.
+pub const SHARED_ACCEPT_RETRY: Duration = Duration::from_millis(10);
+
 /// How long the cores may take to end after the grace of a shutdown is over. A lap of the longest
 /// beat must fit; longer only makes systemd wait for what hangs.
 pub const DRAIN_REST: Duration = Duration::from_secs(5);

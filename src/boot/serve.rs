@@ -2,11 +2,13 @@
 //! works.
 //!
 //! Everything that can fail for a reason a person can mend is done before the first core exists:
-//! reading the configuration, opening logs, binding sockets. Then executors and the control
+//! taking over what a service manager passed, reading the configuration, opening logs, binding
+//! sockets. Then executors and the control
 //! thread's runtime are made, then each core takes its own descriptor table, then they run.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::base::limits::{FILES_MIN, LOCKED_BYTES_MIN};
@@ -15,7 +17,8 @@ use crate::domain::capacity::{Capacity, Machine, Wanted};
 use crate::rt::clock::Clock;
 use crate::rt::cores;
 use crate::rt::net::{BindOptions, Bound, bind, is_unknown_family};
-use crate::rt::{fds, steer};
+use crate::rt::passed::{self, Passed};
+use crate::rt::{fds, inherit, steer};
 
 use super::Failure;
 use super::cli::{ConfigFile, ServeArgs};
@@ -26,13 +29,14 @@ use super::tools::{env, locate, read_config};
 
 /// Runs the server until it is told to stop.
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let inherited = inherit::take().map_err(|fault| Failure::new(fault.to_string()))?;
     let clock = Clock::start();
     let (loaded, fresh, path) = configuration(args)?;
     let Loaded { config, warnings } = loaded;
     let config = Arc::new(config);
     let found = limits(&config)?;
     let cpus = core_cpus(&config.server)?;
-    let sockets = sockets(&config.server, &cpus)?;
+    let sockets = sockets(&config.server, &cpus, inherited.sockets)?;
     if let Some(fresh) = &fresh {
         fresh.write(&path)?;
     }
@@ -133,11 +137,28 @@ fn core_cpus(server: &Server) -> Result<Vec<usize>, Failure> {
     }
 }
 
-/// Listening sockets by address, one for each core.
-fn sockets(server: &Server, cpus: &[usize]) -> Result<Vec<Vec<Bound>>, Failure> {
+/// Listening sockets by address, one for each core: those that were passed, and bound ones for the
+/// configured addresses that they do not cover.
+fn sockets(
+    server: &Server,
+    cpus: &[usize],
+    passed: Vec<OwnedFd>,
+) -> Result<Vec<Vec<Bound>>, Failure> {
     let options = BindOptions { cores: cpus.len(), backlog: server.backlog };
-    let mut sockets = Vec::with_capacity(server.listen.len());
-    for &address in &server.listen {
+    let passed: Vec<Passed> = passed
+        .into_iter()
+        .map(Passed::examine)
+        .collect::<Result<_, _>>()
+        .map_err(|unfit| Failure::new(unfit.to_string()))?;
+    let mut listen = server.listen.clone();
+    listen.retain(|&address| !passed.iter().any(|socket| socket.covers(address)));
+    if server.steer {
+        steerable(&passed, cpus.len())?;
+    }
+    let mut sockets = passed::deal(passed, options).map_err(|error| {
+        Failure::new(format!("a passed socket cannot be used: {error}; restart the socket unit"))
+    })?;
+    for address in listen {
         match bind(address, options) {
             Ok(bound) => sockets.push(bound),
             // A machine without IPv6 still serves IPv4.
@@ -158,6 +179,22 @@ fn sockets(server: &Server, cpus: &[usize]) -> Result<Vec<Vec<Bound>>, Failure> 
         }
     }
     Ok(sockets)
+}
+
+/// Steering chooses among the sockets of an address by the number of the core.
+fn steerable(passed: &[Passed], cores: usize) -> Result<(), Failure> {
+    for socket in passed {
+        let address = socket.address();
+        let count = passed.iter().filter(|other| other.address() == address).count();
+        if count != cores {
+            return Err(Failure::new(format!(
+                "connections cannot be steered to CPUs: {count} sockets were passed for {address} \
+                 and there are {cores} cores; write ReusePort=yes and {cores} times ListenStream= \
+                 in the socket unit, or set server.steer = false"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn any_v6(address: SocketAddr) -> SocketAddr {
@@ -209,6 +246,7 @@ fn announce(config: &Config, found: &Found, cpus: &[usize], sockets: &[Vec<Bound
         tracing::warn!("auth.source_password is not set: only mounts with their own can be used");
     }
     for bound in sockets.iter().filter_map(|of_address| of_address.first()) {
-        tracing::info!(address = %bound.address, "listening");
+        let words = if bound.is_passed { "listening on a passed socket" } else { "listening" };
+        tracing::info!(address = %bound.address, "{words}");
     }
 }

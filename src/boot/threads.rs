@@ -200,12 +200,12 @@ impl Shared {
     }
 }
 
-/// Sockets by core instead of by address.
+/// Sockets by core instead of by address. Of more sockets than cores a core has several.
 fn by_core(sockets: Vec<Vec<Bound>>, cores: usize) -> Vec<Vec<BoundNumber>> {
     let mut by_core = vec![Vec::with_capacity(sockets.len()); cores];
     for of_address in sockets {
         for (core, bound) in of_address.into_iter().enumerate() {
-            by_core[core].push(bound.into_number());
+            by_core[core % cores].push(bound.into_number());
         }
     }
     by_core

@@ -6,8 +6,10 @@
 pub mod clock;
 pub mod cores;
 pub mod fds;
+pub mod inherit;
 pub mod memory;
 pub mod net;
+pub mod passed;
 pub mod socket;
 pub mod steer;
 pub mod task;

@@ -2,7 +2,7 @@
 //! and accepted from in batches.
 #![allow(unsafe_code)]
 
-use crate::base::limits::{UNSENT_BYTES_MAX, USER_TIMEOUT};
+use crate::base::limits::{SHARED_ACCEPT_RETRY, UNSENT_BYTES_MAX, USER_TIMEOUT};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 use super::fds;
 use super::socket::Socket;
+use super::task;
 
 /// What an address is bound with.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub struct Bound {
     fd: OwnedFd,
     /// Where it listens; the port is the real one if port 0 was asked for.
     pub address: SocketAddr,
+    /// Whether the service manager bound it.
+    pub is_passed: bool,
 }
 
 /// Binds `address` once per core with SO_REUSEPORT. Fails with AddrInUse if any other process
@@ -46,18 +49,22 @@ pub fn bind(address: SocketAddr, options: BindOptions) -> io::Result<Vec<Bound>>
         let socket = stream_socket(address)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
-        // These four are inherited by accepted sockets, which saves four calls a listener.
-        socket.set_tcp_nodelay(true)?;
-        socket.set_keepalive(true)?;
-        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-        socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        set_inherited(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         let real = socket.local_addr()?.as_socket().unwrap_or(address);
         address.set_port(real.port());
-        bound.push(Bound { fd: socket.into(), address: real });
+        bound.push(Bound { fd: socket.into(), address: real, is_passed: false });
     }
     Ok(bound)
+}
+
+/// Sets the options that accepted sockets inherit, which saves four calls a listener.
+pub(super) fn set_inherited(socket: &RawSocket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
 /// Whether the machine does not know the address family at all, as with IPv6 switched off.
@@ -75,6 +82,11 @@ fn stream_socket(address: SocketAddr) -> io::Result<RawSocket> {
 }
 
 impl Bound {
+    /// One that the service manager bound.
+    pub(super) fn passed(fd: OwnedFd, address: SocketAddr) -> Self {
+        Self { fd, address, is_passed: true }
+    }
+
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         use std::os::fd::AsFd;
         self.fd.as_fd()
@@ -131,7 +143,16 @@ pub enum AcceptFault {
 impl Listener {
     /// The next connection.
     pub async fn accept(&self) -> Result<Socket, AcceptFault> {
-        let stream = self.listener.accept().await.map_err(|error| sort_accept(into_io(error)))?;
+        let stream = loop {
+            match self.listener.accept().await.map_err(into_io) {
+                // Only a socket that cores share is non-blocking (`passed::deal`). io_uring waits
+                // for it nevertheless; older kernels, which took the flag by its word, end here.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    task::sleep(SHARED_ACCEPT_RETRY).await;
+                }
+                accepted => break accepted.map_err(sort_accept)?,
+            }
+        };
         let peer = stream.peer_addr().map_err(|error| sort_accept(into_io(error)))?;
         Ok(Socket::waited(stream, plain(peer)))
     }
@@ -142,9 +163,10 @@ impl Listener {
         // SAFETY: the listener keeps the number open as long as it is borrowed.
         let borrowed = unsafe { BorrowedFd::borrow_raw(self.fd) };
         let listener = SockRef::from(&borrowed);
-        // The executor waits on a blocking socket and would be told EAGAIN by any other, so the
-        // flag is set for this batch alone. No other thread has this socket.
-        if listener.set_nonblocking(true).is_err() {
+        // A socket of this core alone is a blocking one, as the executor likes it, and does not
+        // block for this batch alone. One that cores share never blocks (`passed::deal`).
+        let Ok(never_blocks) = listener.nonblocking() else { return };
+        if !never_blocks && listener.set_nonblocking(true).is_err() {
             return;
         }
         for _ in 0..most {
@@ -152,8 +174,10 @@ impl Listener {
             let Some(peer) = peer.as_socket() else { continue };
             sockets.push(Socket::bare(socket.into(), plain(peer)));
         }
-        // It cannot fail where setting it did not; if it did, the next accept would say so.
-        let _ = listener.set_nonblocking(false);
+        if !never_blocks {
+            // It cannot fail where setting it did not; if it did, the next accept would say so.
+            let _ = listener.set_nonblocking(false);
+        }
     }
 }
 

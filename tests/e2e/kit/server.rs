@@ -3,7 +3,8 @@
 //! and its log is printed if the test failed.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,6 +28,7 @@ pub struct Setup {
     log: String,
     mounts: String,
     open_files: Option<u32>,
+    passed: Option<TcpListener>,
 }
 
 impl Setup {
@@ -39,6 +41,7 @@ impl Setup {
             log: String::new(),
             mounts: String::new(),
             open_files: None,
+            passed: None,
         }
     }
 
@@ -78,6 +81,12 @@ impl Setup {
         self
     }
 
+    /// A bound socket, passed as a service manager does; the server is configured to its address.
+    pub fn passed(mut self, socket: &TcpListener) -> Self {
+        self.passed = Some(socket.try_clone().expect("a descriptor is free"));
+        self
+    }
+
     /// Starts the server and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Server {
@@ -86,22 +95,27 @@ impl Setup {
         let admin_password = format!("admin-{:016x}", drawn());
         let Self { server, limits, log, mounts, .. } = &self;
         let cores = cpus(self.cores);
+        let listen = match &self.passed {
+            None => SocketAddr::from(([127, 0, 0, 1], 0)),
+            Some(socket) => socket.local_addr().expect("it is bound"),
+        };
         let config = format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\npin = false\ncores = {cores:?}\n{server}\
+            "[server]\nlisten = [\"{listen}\"]\npin = false\ncores = {cores:?}\n{server}\
              [limits]\n{limits}[log]\n{log}[auth]\nsource_password = \"{source_password}\"\n\
              admin_password = \"{admin_password}\"\n{mounts}"
         );
         std::fs::write(folder.path().join("floe.toml"), config).expect("the folder is writable");
-        let mut command = match self.open_files {
-            None => Command::new(FLOE),
-            Some(limit) => {
-                let mut shell = Command::new("sh");
-                shell.arg("-c").arg(format!("ulimit -n {limit} && exec '{FLOE}'"));
-                shell
-            }
-        };
-        command.current_dir(folder.path());
-        Server::launch(command, folder, source_password, admin_password)
+        let mut script = String::new();
+        if let Some(limit) = self.open_files {
+            script.push_str(&format!("ulimit -n {limit} && "));
+        }
+        if self.passed.is_some() {
+            script.push_str(PASS_STDIN);
+        }
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{script}exec '{FLOE}'")).current_dir(folder.path());
+        let stdin = self.passed.map_or_else(Stdio::null, |socket| OwnedFd::from(socket).into());
+        Server::launch_with(command, stdin, folder, source_password, admin_password)
     }
 }
 
@@ -138,7 +152,18 @@ impl Server {
     /// Runs a prepared command and waits until it listens.
     #[track_caller]
     pub fn launch(
+        command: Command,
+        folder: TempDir,
+        source_password: String,
+        admin_password: String,
+    ) -> Self {
+        Self::launch_with(command, Stdio::null(), folder, source_password, admin_password)
+    }
+
+    #[track_caller]
+    fn launch_with(
         mut command: Command,
+        stdin: Stdio,
         folder: TempDir,
         source_password: String,
         admin_password: String,
@@ -149,7 +174,7 @@ impl Server {
                 command.env_remove(name);
             }
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary under test runs");
         let lines = Lines::default();
         collect(child.stderr.take().expect("stderr is piped"), &lines);
@@ -238,7 +263,11 @@ fn listening_port(line: &str) -> Option<u16> {
 /// Lines of the log that a failing test prints: the end tells most, and a crowd leaves thousands.
 const LOG_LINES_SHOWN: usize = 200;
 
-/// The variables that win over the configuration.
+/// Shell words that make standard input the first passed descriptor, and announce it to whatever
+/// the shell becomes.
+pub const PASS_STDIN: &str = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; ";
+
+/// The variables that win over the configuration, and those of a service manager.
 const VARIABLES: &[&str] = &[
     "FLOE_CONFIG",
     "FLOE_LISTEN",
@@ -246,6 +275,12 @@ const VARIABLES: &[&str] = &[
     "FLOE_SOURCE_PASSWORD",
     "FLOE_ADMIN_PASSWORD",
     "FLOE_LOG",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
 ];
 
 /// Lines that a program prints, as they come.
