@@ -147,6 +147,30 @@ pub const SILENT_SWEEP: Duration = Duration::from_secs(30);
 /// How often per-second work runs on a core: deadlines, sweeps, counters.
 pub const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
+/// A core that has not counted a turn of its loop for so long is stuck: ten times the slower of the
+/// two loops. Shorter would take a server out of its balancer for a hiccup of the machine; longer
+/// leaves the listeners of that core without sound before anybody is told.
+pub const STUCK_AFTER: Duration = Duration::from_secs(5);
+
+/// Longest time between two looks at the cores that counts as having watched them: twice what the
+/// control thread takes between two turns.
+pub const WATCH_LOOK_MAX: Duration = Duration::from_secs(2);
+
+/// How often the service manager is told new counts. More often only costs it work.
+pub const NOTIFY_STATUS_EVERY: Duration = Duration::from_secs(2);
+
+/// The shortest watchdog that is not a trap: cores count every half second, and a ping is sent at
+/// half of the watchdog's time.
+pub const WATCHDOG_MIN: Duration = Duration::from_secs(4);
+
+/// How much longer a stop may take, told anew while listeners are drained. It has to outlast the
+/// time until it is told next, [`END_TIME`] and [`LOG_FINISH`]; longer only makes the service
+/// manager slower to end what hangs.
+pub const DRAIN_EXTENSION: Duration = Duration::from_secs(15);
+
+/// How often that is told.
+pub const DRAIN_EXTENSION_EVERY: Duration = Duration::from_secs(5);
+
 /// Listening sockets the service manager may pass: one for each core of a large machine, at two
 /// addresses. More would come near the soft limit of 1,024 descriptors that a start begins with.
 pub const PASSED_SOCKETS_MAX: usize = 512;

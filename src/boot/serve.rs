@@ -6,13 +6,16 @@
 //! sockets. Then executors and the control
 //! thread's runtime are made, then each core takes its own descriptor table, then they run.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::limits::{FILES_MIN, LOCKED_BYTES_MIN};
 use crate::config::{self, Config, Cores, Loaded, Server};
+use crate::control::notify::Notify;
 use crate::domain::capacity::{Capacity, Machine, Wanted};
 use crate::rt::clock::Clock;
 use crate::rt::cores;
@@ -50,6 +53,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
         fresh.tell(&path, port.map_or(0, |bound| bound.address.port()), &config.auth);
     }
     let listeners_max = u32::try_from(found.capacity.listeners_max).unwrap_or(u32::MAX);
+    let notify = notify(inherited.notify_socket, inherited.watchdog);
     let outcome = threads::run(threads::Plan {
         config,
         clock,
@@ -57,12 +61,23 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
         cpus,
         sockets,
         logging: &logging,
+        notify,
     });
     if outcome.is_ok() {
         tracing::info!("stopped");
     }
     logging.finish();
     outcome
+}
+
+/// The way to the service manager. Without it the server is as good, so a fault is only told.
+fn notify(socket: Option<OsString>, watchdog: Option<Duration>) -> Notify {
+    Notify::open(socket.as_deref(), watchdog).unwrap_or_else(|error| {
+        tracing::warn!(
+            ?socket, %error, "the service manager will be told nothing: correct NOTIFY_SOCKET"
+        );
+        Notify::default()
+    })
 }
 
 /// Finds and reads the configuration; the first start makes one.

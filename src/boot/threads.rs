@@ -10,7 +10,9 @@ use std::sync::Arc;
 use crate::base::limits::{ADDRESS_CELLS, END_TIME};
 use crate::base::{CloseReason, CoreIndex};
 use crate::config::Config;
+use crate::control::notify::Notify;
 use crate::control::{self, secret};
+use crate::domain::progress::Progress;
 use crate::domain::stats::ServerCounters;
 use crate::ring::{Census, Rates};
 use crate::rt::clock::Clock;
@@ -22,6 +24,9 @@ use crate::{edge, ingest};
 use super::Failure;
 use super::lanes::{ControlEnds, EdgeEnds, IngestEnds, Lanes};
 use super::logging::Logging;
+
+/// The name of the source core's thread.
+const SOURCE_CORE: &str = "floe-source";
 
 /// Cells when no limit by address is configured: the table is never used.
 const ADDRESS_CELLS_UNUSED: usize = 1;
@@ -39,6 +44,8 @@ pub(super) struct Plan<'a> {
     /// Listening sockets by address, one for each core.
     pub(super) sockets: Vec<Vec<Bound>>,
     pub(super) logging: &'a Logging,
+    /// The way to the service manager.
+    pub(super) notify: Notify,
 }
 
 /// Runs the server until it has drained.
@@ -62,12 +69,19 @@ pub(super) fn run(plan: Plan<'_>) -> Result<(), Failure> {
         clock: plan.clock,
         listeners_max: plan.listeners_max,
     };
-    let mut bodies = vec![shared.ingest_core(ingest, all.clone(), source_cpu)];
+    let mut bodies = Vec::with_capacity(plan.cpus.len() + 1);
+    let mut progress: Vec<(String, Progress)> = Vec::with_capacity(plan.cpus.len() + 1);
     for (index, ends) in edges.into_iter().enumerate() {
         let parts = shared.edge_parts(index, ends, &plan.cpus, &sockets, plan.logging);
+        let name = format!("floe-core-{index}");
+        progress.push((name.clone(), parts.progress.clone()));
         let body: Body = Box::new(move |queues| Box::pin(edge::run(parts, queues)));
-        bodies.push((shared.core_plan(format!("floe-core-{index}"), plan.cpus[index]), body));
+        bodies.push((shared.core_plan(name, plan.cpus[index]), body));
     }
+    let parts = shared.ingest_parts(ingest, all.clone());
+    progress.push((SOURCE_CORE.to_owned(), parts.progress.clone()));
+    let body: Body = Box::new(move |_| Box::pin(ingest::run(parts)));
+    bodies.push((shared.core_plan(SOURCE_CORE.to_owned(), source_cpu), body));
     let cores = cores::prepare(bodies)?.run()?;
     // The cores have copies of these now; the process's own are of no more use.
     all.into_iter().for_each(BoundNumber::close);
@@ -86,6 +100,8 @@ pub(super) fn run(plan: Plan<'_>) -> Result<(), Failure> {
         to_edges,
         from_ingest,
         to_ingest,
+        progress,
+        notify: plan.notify,
     });
     if !cores.join(END_TIME) {
         tracing::warn!("a core did not end in time; it ends with the process");
@@ -144,14 +160,9 @@ impl Shared {
         CorePlan { name, cpu: self.config.server.pin.then_some(cpu) }
     }
 
-    fn ingest_core(
-        &self,
-        ends: IngestEnds,
-        sockets: Vec<BoundNumber>,
-        cpu: usize,
-    ) -> (CorePlan, Body) {
+    fn ingest_parts(&self, ends: IngestEnds, sockets: Vec<BoundNumber>) -> ingest::Parts {
         let IngestEnds { bell, from_edges, to_edges, from_control, to_control } = ends;
-        let parts = ingest::Parts {
+        ingest::Parts {
             clock: self.clock,
             config: Arc::clone(&self.config),
             counters: Arc::clone(&self.counters),
@@ -161,9 +172,8 @@ impl Shared {
             from_control,
             to_control,
             sockets,
-        };
-        let body: Body = Box::new(move |_| Box::pin(ingest::run(parts)));
-        (self.core_plan("floe-source".to_owned(), cpu), body)
+            progress: Progress::default(),
+        }
     }
 
     fn edge_parts(
@@ -196,6 +206,7 @@ impl Shared {
             from_control,
             to_control,
             access_log: logging.access.clone(),
+            progress: Progress::default(),
         }
     }
 }

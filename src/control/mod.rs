@@ -1,8 +1,10 @@
 //! FLOOR 3 · control: the control thread, one tokio runtime on one thread. It checks passwords,
-//! renders the documents that cores hand out, takes signals and ends the server in order. What
-//! blocks runs on its bounded helper threads.
+//! renders the documents that cores hand out, takes signals, watches that the cores make progress,
+//! tells the service manager, and ends the server in order. What blocks runs on its bounded helper
+//! threads.
 
 pub mod log;
+pub mod notify;
 pub mod secret;
 
 mod gate;
@@ -17,18 +19,20 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
 
-use crate::base::WallTime;
 use crate::base::limits::{DRAIN_REST, HASHING_THREADS_MAX};
+use crate::base::{Moment, WallTime};
 use crate::config::Config;
 use crate::domain::bus::{
     ControlToEdge, ControlToIngest, EdgeToControl, IngestToControl, Outbox, Verify,
 };
+use crate::domain::progress::{Change, Progress, Watch};
 use crate::domain::stats::ServerCounters;
 use crate::ring::{Doorbell, LaneReceiver};
 use crate::rt::clock::Clock;
 use crate::rt::memory;
 
 use gate::Gate;
+use notify::{Facts, Notify, Phase};
 use roster::Roster;
 
 /// How often the documents are rendered anew while nothing but counts changes.
@@ -57,6 +61,10 @@ pub struct Parts {
     pub from_ingest: LaneReceiver<IngestToControl>,
     /// To the source core.
     pub to_ingest: Outbox<ControlToIngest>,
+    /// The turns of every core, by its name: listener cores in their order, then the source core.
+    pub progress: Vec<(String, Progress)>,
+    /// The way to the service manager.
+    pub notify: Notify,
 }
 
 /// The control thread's runtime. Made before the cores take their own descriptor tables, so that
@@ -107,8 +115,8 @@ async fn control(parts: Parts, mut signals: Signals) {
     let edges: Edges = Rc::new(RefCell::new(to_edges));
     let gate = Rc::new(Gate::new(Arc::clone(&config), clock));
     let mut roster = Roster::new(config.clone(), Arc::clone(&counters), clock, started);
+    let mut cores = Cores::new(parts.progress, parts.notify, clock.now());
     let mut storm = Storm::default();
-    let mut drained = 0;
     let mut render_at = clock.now();
     let mut end_at = None;
     loop {
@@ -116,38 +124,101 @@ async fn control(parts: Parts, mut signals: Signals) {
             roster.told(message);
             render_at = render_at.min(clock.now() + RENDER_SOON);
         }
-        for lane in &mut from_edges {
+        for (core, lane) in from_edges.iter_mut().enumerate() {
             while let Some(message) = lane.receive() {
                 match message {
                     EdgeToControl::Verify(verify) => judge(&gate, &edges, *verify),
-                    EdgeToControl::Drained => drained += 1,
+                    EdgeToControl::Listening => cores.listening += 1,
+                    EdgeToControl::Drained => cores.ended(core),
                 }
             }
         }
         let now = clock.now();
+        cores.look(now);
         if now >= render_at {
             render_at = now + RENDER_EVERY;
-            let pages = roster.render(end_at.is_some());
+            let pages = roster.render(end_at.is_some(), &cores.watch.stuck());
             post_all(&edges, || ControlToEdge::Pages(Arc::clone(&pages)));
             if storm.is_over(counters.accepted.now()) {
                 memory::give_back();
             }
         }
         edges.borrow_mut().iter_mut().for_each(Outbox::flush);
-        if drained == from_edges.len() || end_at.is_some_and(|end| now >= end) {
+        let is_running = cores.listening >= from_edges.len();
+        cores.tell(&counters, is_running, end_at.is_some(), now);
+        if cores.drained == from_edges.len() || end_at.is_some_and(|end| now >= end) {
             to_ingest.post(ControlToIngest::Drain);
             to_ingest.flush();
             return;
         }
-        let nap = render_at.since(now);
+        let nap = cores.notify.next_ping(now).map_or(render_at, |ping| ping.min(render_at));
         tokio::select! {
             () = bell.rung() => {}
-            () = tokio::time::sleep(nap) => {}
+            () = tokio::time::sleep(nap.since(now)) => {}
             _ = signals.terminate.recv() => end_at = Some(drain(&config, &edges, clock, end_at)),
             _ = signals.interrupt.recv() => end_at = Some(drain(&config, &edges, clock, end_at)),
             _ = signals.reload.recv() => {
                 tracing::warn!("SIGHUP is reserved for reloading; restart for a new configuration");
             }
+        }
+    }
+}
+
+/// How the cores are, and who is told.
+struct Cores {
+    watch: Watch,
+    notify: Notify,
+    /// How many listener cores have said that they accept.
+    listening: usize,
+    /// How many have drained.
+    drained: usize,
+}
+
+impl Cores {
+    fn new(progress: Vec<(String, Progress)>, notify: Notify, now: Moment) -> Self {
+        let watch = Watch::new(progress, notify.stuck_after(), now);
+        Self { watch, notify, listening: 0, drained: 0 }
+    }
+
+    fn ended(&mut self, core: usize) {
+        self.drained += 1;
+        self.watch.ended(core);
+    }
+
+    /// Looks whether they make progress; the log names those who do not.
+    fn look(&mut self, now: Moment) {
+        for change in self.watch.look(now) {
+            match change {
+                Change::Stuck(core) => tracing::error!(
+                    core = self.watch.name(core),
+                    "a core makes no progress: its listeners hear nothing; with a watchdog the \
+                     service manager restarts the server"
+                ),
+                Change::GoesOn(core) => {
+                    tracing::warn!(core = self.watch.name(core), "a core that was stuck goes on");
+                }
+            }
+        }
+    }
+
+    /// Tells the service manager.
+    fn tell(&mut self, counters: &ServerCounters, is_running: bool, draining: bool, now: Moment) {
+        let phase = match (draining, is_running) {
+            (true, _) => Phase::Draining,
+            (false, true) => Phase::Running,
+            (false, false) => Phase::Starting,
+        };
+        let fed = self.notify.tell(&Facts {
+            now,
+            phase,
+            listeners: counters.listeners.now(),
+            listeners_peak: counters.listeners.peak(),
+            sources: counters.sources.now(),
+            stuck: &self.watch.stuck(),
+            all_moved: self.watch.all_moved(),
+        });
+        if fed {
+            self.watch.fed();
         }
     }
 }
@@ -178,12 +249,7 @@ impl Storm {
 }
 
 /// Asks every core to drain; says when the wait is over. Asked again, it is over at once.
-fn drain(
-    config: &Config,
-    edges: &Edges,
-    clock: Clock,
-    end_at: Option<crate::base::Moment>,
-) -> crate::base::Moment {
+fn drain(config: &Config, edges: &Edges, clock: Clock, end_at: Option<Moment>) -> Moment {
     let grace = if end_at.is_some() { Duration::ZERO } else { config.server.drain_grace };
     tracing::info!(grace = ?grace, "shutting down: no new listeners, those on have this long");
     post_all(edges, || ControlToEdge::Drain(grace));

@@ -64,8 +64,8 @@ impl Roster {
         }
     }
 
-    /// The documents as of now.
-    pub(super) fn render(&self, draining: bool) -> Arc<Pages> {
+    /// The documents as of now; `stuck` names the cores that make no progress.
+    pub(super) fn render(&self, draining: bool, stuck: &[&str]) -> Arc<Pages> {
         let server = &self.config.server;
         let status = ServerStatus {
             admin: &server.admin_contact,
@@ -84,6 +84,7 @@ impl Roster {
             .collect();
         let health = Health {
             draining,
+            stuck,
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: self.clock.now().0 / 1_000_000,
             listeners: self.counters.listeners.now().into(),
@@ -92,6 +93,7 @@ impl Roster {
         Arc::new(Pages {
             landing: pages::landing(server, &shown),
             health: health.render(),
+            degraded: !stuck.is_empty(),
             status: StatusDocument::new(&status, sources),
         })
     }

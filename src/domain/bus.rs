@@ -232,6 +232,8 @@ pub enum Realm {
 pub enum EdgeToControl {
     /// Are these credentials right? Answered by [`ControlToEdge::Verdict`].
     Verify(Box<Verify>),
+    /// The core accepts connections now.
+    Listening,
     /// The core has no listener and no source left and ends.
     Drained,
 }
@@ -280,6 +282,8 @@ pub struct Pages {
     pub landing: String,
     /// `/health`, JSON.
     pub health: String,
+    /// Whether a core is stuck, so that `/health` is answered with 503.
+    pub degraded: bool,
     /// `/status-json.xsl`, of every mount that is not hidden.
     pub status: StatusDocument,
 }

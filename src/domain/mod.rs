@@ -8,4 +8,5 @@ pub mod bus;
 pub mod capacity;
 pub mod listener;
 pub mod mount;
+pub mod progress;
 pub mod stats;

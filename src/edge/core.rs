@@ -14,6 +14,7 @@ use crate::domain::beat::Beat;
 use crate::domain::bus::{
     ControlToEdge, EdgeToControl, EdgeToIngest, IngestToEdge, MountInfo, Outbox, Pages,
 };
+use crate::domain::progress::Progress;
 use crate::domain::stats::ServerCounters;
 use crate::ring::{Census, Doorbell, LaneReceiver, Rates, Spool};
 use crate::rt::clock::Clock;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub to_control: Outbox<EdgeToControl>,
     /// Where access lines go, if anywhere.
     pub access_log: Option<Arc<Spool>>,
+    /// Where its turns are counted.
+    pub progress: Progress,
 }
 
 /// A mount on this core.
@@ -142,7 +145,7 @@ pub async fn run(parts: Parts, queues: Queues) {
     for socket in &parts.other_sockets {
         socket.close();
     }
-    let Parts { own_sockets, bell, from_ingest, from_control, clock, config, .. } = parts;
+    let Parts { own_sockets, bell, from_ingest, from_control, clock, config, progress, .. } = parts;
     let beat = Beat::new(config.server.beat_min, config.server.beat_max, parts.cores_on_cpu);
     let shared = Rc::new(RefCell::new(Core {
         index: parts.index,
@@ -179,13 +182,20 @@ pub async fn run(parts: Parts, queues: Queues) {
         shared.borrow_mut().doors.push(closing.clone());
         queues.patient(accept::run(Rc::clone(&shared), socket.open(), queues, closing));
     }
-    housekeeping(&shared).await;
+    {
+        let to_control = &mut shared.borrow_mut().to_control;
+        to_control.post(EdgeToControl::Listening);
+        to_control.flush();
+    }
+    housekeeping(&shared, &progress).await;
 }
 
-/// Deadlines, sweeps and subscriptions, twice a second. Returns when the core has drained.
-async fn housekeeping(shared: &Shared) {
+/// Deadlines, sweeps and subscriptions, twice a second. Returns when the core has drained. A core
+/// whose other tasks do not let go of it does not come here either, so this is where it counts.
+async fn housekeeping(shared: &Shared, progress: &Progress) {
     loop {
         task::sleep(HOUSEKEEPING).await;
+        progress.count();
         let now = shared.borrow().clock.now();
         if shared.borrow_mut().housekeep(now) {
             // Everyone has left; what the last tasks still have to say goes out in this while.

@@ -13,7 +13,9 @@ pub(super) fn answer(core: &Core, request: &Request) -> Option<Answer> {
     match request.path.as_str() {
         "/" => Some(Answer::new(200, HTML, core.pages.landing.clone())),
         "/health" => {
-            let status = if core.drain == Drain::No { 200 } else { 503 };
+            // 503 takes this server out of a balancer.
+            let is_fine = core.drain == Drain::No && !core.pages.degraded;
+            let status = if is_fine { 200 } else { 503 };
             Some(Answer::new(status, JSON, core.pages.health.clone()))
         }
         "/status-json.xsl" => {

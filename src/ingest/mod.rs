@@ -17,6 +17,7 @@ use crate::base::limits::{
 };
 use crate::config::Config;
 use crate::domain::bus::{ControlToIngest, EdgeToIngest, IngestToControl, IngestToEdge, Outbox};
+use crate::domain::progress::Progress;
 use crate::domain::stats::ServerCounters;
 use crate::ring::{Doorbell, LaneReceiver};
 use crate::rt::clock::Clock;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub to_control: Outbox<IngestToControl>,
     /// Every listening socket, whose copies in this core's table it closes.
     pub sockets: Vec<BoundNumber>,
+    /// Where its turns are counted.
+    pub progress: Progress,
 }
 
 /// Runs the source core until the control thread ends it.
@@ -60,6 +63,7 @@ pub async fn run(parts: Parts) {
         to_edges,
         mut from_control,
         to_control,
+        progress,
         ..
     } = parts;
     let mut demo = config.server.demo.then(Demo::new);
@@ -86,6 +90,7 @@ pub async fn run(parts: Parts) {
         let now = clock.now();
         if now.since(ticked) >= MOUNT_TICK {
             ticked = now;
+            progress.count();
             stage.tick(now);
             if let Some(demo) = &mut demo {
                 demo.play(&mut stage, now);

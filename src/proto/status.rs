@@ -164,6 +164,8 @@ fn joined<'a>(server: &str, sources: impl Iterator<Item = &'a str> + Clone) -> S
 pub struct Health<'a> {
     /// Whether the server is shutting down; a balancer should send nobody new.
     pub draining: bool,
+    /// The names of cores that are stuck; a balancer should send nobody new either.
+    pub stuck: &'a [&'a str],
     /// The server's version.
     pub version: &'a str,
     /// Seconds since the start.
@@ -176,20 +178,23 @@ pub struct Health<'a> {
 
 impl Health<'_> {
     /// The document; the names of its totals are those of RSAS, the one server of the family that
-    /// has such a page.
+    /// has such a page. `stuck_cores` is there only if there are some.
     pub fn render(&self) -> String {
+        let status = match self {
+            Self { draining: true, .. } => "draining",
+            Self { stuck: [], .. } => "ok",
+            _ => "degraded",
+        };
         let mut object = Object::new();
-        object.text("status", if self.draining { "draining" } else { "ok" });
+        object.text("status", status);
         object.text("version", self.version);
         object.number("uptime_seconds", self.uptime_s);
         object.number("total_listener_count", self.listeners);
         object.number("total_source_count", self.sources);
+        if !self.stuck.is_empty() {
+            object.raw("stuck_cores", &Value::from(self.stuck).to_string());
+        }
         object.close()
-    }
-
-    /// The status code to answer with: 503 takes a draining server out of a balancer.
-    pub fn status(&self) -> u16 {
-        if self.draining { 503 } else { 200 }
     }
 }
 
@@ -319,15 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn health_turns_to_503_while_draining() {
+    fn health_says_what_is_wrong() {
         let health = Health { version: "0.1.0", listeners: 7, ..Health::default() };
-        assert_eq!(health.status(), 200);
-        assert_eq!(parsed(&health.render())["total_listener_count"], 7);
+        let fine = parsed(&health.render());
+        assert_eq!((&fine["status"], &fine["total_listener_count"]), (&"ok".into(), &7.into()));
+        assert_eq!(fine.get("stuck_cores"), None);
+        let health = Health { stuck: &["floe-core-1"], ..health };
+        let degraded = parsed(&health.render());
+        assert_eq!(degraded["status"], "degraded");
+        assert_eq!(degraded["stuck_cores"], Value::from(["floe-core-1"].as_slice()));
         let health = Health { draining: true, ..health };
-        assert_eq!(
-            (health.status(), &parsed(&health.render())["status"]),
-            (503, &"draining".into())
-        );
+        assert_eq!(parsed(&health.render())["status"], "draining");
     }
 
     proptest! {

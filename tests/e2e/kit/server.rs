@@ -28,6 +28,7 @@ pub struct Setup {
     log: String,
     mounts: String,
     open_files: Option<u32>,
+    variables: Vec<(&'static str, String)>,
     passed: Option<TcpListener>,
 }
 
@@ -41,6 +42,7 @@ impl Setup {
             log: String::new(),
             mounts: String::new(),
             open_files: None,
+            variables: Vec::new(),
             passed: None,
         }
     }
@@ -81,6 +83,12 @@ impl Setup {
         self
     }
 
+    /// A variable of the environment.
+    pub fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
     /// A bound socket, passed as a service manager does; the server is configured to its address.
     pub fn passed(mut self, socket: &TcpListener) -> Self {
         self.passed = Some(socket.try_clone().expect("a descriptor is free"));
@@ -114,6 +122,7 @@ impl Setup {
         }
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{script}exec '{FLOE}'")).current_dir(folder.path());
+        command.envs(self.variables);
         let stdin = self.passed.map_or_else(Stdio::null, |socket| OwnedFd::from(socket).into());
         Server::launch_with(command, stdin, folder, source_password, admin_password)
     }
