@@ -253,6 +253,11 @@ const MAN_SECTIONS: &[(&str, &[(&str, &str)])] = &[
             (config::SOURCE_PASSWORD, "What encoders sign in with: auth.source_password."),
             (config::ADMIN_PASSWORD, "The administrator's password: auth.admin_password."),
             (config::LOG, "error, warn, info, debug or trace: log.level."),
+            (
+                "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS",
+                "Set by systemd: whom to tell, how often, and which sockets to accept from instead \
+                 of binding their addresses.",
+            ),
         ],
     ),
     (

@@ -229,8 +229,8 @@ fn bind_failure(address: SocketAddr, error: &std::io::Error) -> Failure {
                 .to_owned()
         }
         ErrorKind::PermissionDenied => format!(
-            "ports below 1024 need a privilege; choose a higher one, or give floe \
-             CAP_NET_BIND_SERVICE (port {port})"
+            "ports below 1024 need a privilege; choose a higher one, have systemd pass the socket, \
+             or give floe CAP_NET_BIND_SERVICE (port {port})"
         ),
         ErrorKind::AddrNotAvailable => {
             "no interface has this address; correct server.listen".to_owned()
