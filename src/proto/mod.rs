@@ -11,7 +11,7 @@
 //! | `title`, `icy` | titles, and the metadata blocks between a listener's bytes |
 //! | `answer`, `cors` | response heads and bodies, and who may read them from a web page |
 //! | `icecast` | what the Icecast family adds: source answers, refusals, stream heads, admin XML |
-//! | `playlist`, `status` | the documents players and monitors fetch |
+//! | `playlist`, `status`, `json` | the documents players and monitors fetch |
 //! | `text` | charsets, control characters, cutting and escaping, for all of the above |
 
 pub mod answer;
@@ -21,6 +21,7 @@ pub mod credentials;
 pub mod http;
 pub mod icecast;
 pub mod icy;
+pub mod json;
 pub mod playlist;
 pub mod query;
 pub mod status;

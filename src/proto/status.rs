@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::base::WallTime;
+
+use super::json::Object;
 
 /// What the document says about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl StatusDocument {
         stats.text("server_id", server.server_id);
         stats.text("server_start", &server.started.icecast_date());
         stats.text("server_start_iso8601", &server.started.icecast_iso8601());
-        let server = stats.0;
+        let server = stats.open();
         let whole = joined(&server, sources.iter().map(|(_, source)| source.as_str()));
         Self { server, whole, sources }
     }
@@ -198,54 +198,11 @@ impl Health<'_> {
     }
 }
 
-/// A JSON object as it is being written. Field names are this file's own and need no escaping.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self(String::from("{"))
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        self.raw(name, &Value::from(text).to_string());
-    }
-
-    fn text_if(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(name, text);
-        }
-    }
-
-    fn number(&mut self, name: &str, number: u64) {
-        self.raw(name, &number.to_string());
-    }
-
-    fn number_if(&mut self, name: &str, number: Option<u32>) {
-        if let Some(number) = number {
-            self.number(name, number.into());
-        }
-    }
-
-    fn raw(&mut self, name: &str, json: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push('"');
-        self.0.push_str(name);
-        self.0.push_str("\":");
-        self.0.push_str(json);
-    }
-
-    fn close(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
 
     const SERVER: ServerStatus<'_> = ServerStatus {
         admin: "icemaster@localhost",

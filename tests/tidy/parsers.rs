@@ -32,6 +32,7 @@ const WRITERS: &[&str] = &[
     "src/proto/answer.rs",
     "src/proto/cors.rs",
     "src/proto/icecast/",
+    "src/proto/json.rs",
     "src/proto/mod.rs",
     "src/proto/playlist.rs",
     "src/proto/status.rs",
