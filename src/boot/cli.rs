@@ -3,11 +3,13 @@
 //! returns. It runs on the main thread, before any core exists.
 
 use crate::config;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::builder::RangedI64ValueParser;
+use clap::{Args, CommandFactory, Parser, Subcommand, value_parser};
 use clap_mangen::roff::{Roff, bold, roman};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 pub use clap_complete::Shell;
@@ -43,6 +45,11 @@ pub enum Command {
     ///
     /// The exit status is 0 if the server would start with it, else 1.
     Check(CheckArgs),
+    /// Show what this host is set to and what it should be for a number of listeners.
+    ///
+    /// For each setting: what it is, what it should be and why, the command that sets it and the
+    /// one that takes that back. Nothing is changed without --apply.
+    Tune(TuneArgs),
     /// Read a password from the terminal or standard input and print its hash for the
     /// configuration.
     ///
@@ -75,6 +82,53 @@ pub struct CheckArgs {
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
+
+/// Options of `floe tune`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct TuneArgs {
+    /// Listeners the host is to carry [default: limits.listeners of the configuration].
+    #[arg(short = 'n', long, value_name = "N", value_parser = tuned(TUNE_LISTENERS))]
+    pub listeners: Option<u32>,
+    /// Bitrate of their streams, in kbit/s.
+    #[arg(long, value_name = "KBIT", default_value_t = 128, value_parser = tuned(TUNE_KBIT))]
+    pub bitrate: u32,
+    /// Exit with status 1 if something that is needed is too low.
+    #[arg(long, group = "act")]
+    pub check: bool,
+    /// As root: set the kernel variables that are too low, now and in /etc/sysctl.d/60-floe.conf,
+    /// and the limits of the user floe in /etc/security/limits.d/60-floe.conf.
+    #[arg(long, group = "act")]
+    pub apply: bool,
+    /// As root: restore what --apply changed and remove its files.
+    #[arg(long, group = "act")]
+    pub undo: bool,
+    /// Print a sysctl.d file for any host; it takes no notice of this one.
+    #[arg(long, group = "act")]
+    pub sysctl_file: bool,
+    /// Print a limits.d file for any host; it takes no notice of this one.
+    #[arg(long, group = "act")]
+    pub limits_file: bool,
+    /// Print the table as JSON.
+    #[arg(long, conflicts_with_all = ["apply", "undo", "sysctl_file", "limits_file"])]
+    pub json: bool,
+    /// Configuration file [env: FLOE_CONFIG] [default: ./floe.toml, else /etc/floe/floe.toml].
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the host's /proc, /sys and /etc are, for tests.
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+/// A number in this range.
+fn tuned(range: RangeInclusive<i64>) -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(range)
+}
+
+/// Listeners that `floe tune` plans for. Ten million rows would still be a gigabyte, but no host's
+/// network carries them.
+const TUNE_LISTENERS: RangeInclusive<i64> = 1..=10_000_000;
+/// Bitrates that `floe tune` plans for, in kbit/s: from speech to raw video.
+const TUNE_KBIT: RangeInclusive<i64> = 1..=1_000_000;
 
 /// Reads the command line; `words` begins with the program's name.
 ///
@@ -200,7 +254,9 @@ fn man_commands(command: &clap::Command, out: &mut dyn Write) -> io::Result<()> 
         for paragraph in about.map(ToString::to_string).unwrap_or_default().split("\n\n") {
             roff.control("PP", []).text([roman(sentence(paragraph))]);
         }
-        let listed = |arg: &&clap::Arg| !["help", "version"].contains(&arg.get_id().as_str());
+        let listed = |arg: &&clap::Arg| {
+            !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str())
+        };
         for arg in command.get_arguments().filter(listed) {
             roff.control("TP", []).text([bold(man_term(arg))]);
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
@@ -217,11 +273,11 @@ fn sentence(text: &str) -> String {
 
 /// An argument as the reader types it: `-c, --config FILE`, or `SHELL`.
 fn man_term(arg: &clap::Arg) -> String {
-    let value =
-        arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+    let names = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+    let value = names.and_then(|names| names.first()).map_or("", |name| name.as_str());
     match (arg.get_short(), arg.get_long()) {
-        (Some(short), Some(long)) => format!("-{short}, --{long} {value}"),
-        (None, Some(long)) => format!("--{long} {value}"),
+        (Some(short), Some(long)) => format!("-{short}, --{long} {value}").trim_end().to_owned(),
+        (None, Some(long)) => format!("--{long} {value}").trim_end().to_owned(),
         _ => value.to_owned(),
     }
 }
@@ -232,6 +288,7 @@ Examples:
   floe serve --config /etc/floe/floe.toml start with this file
   floe --listen 127.0.0.1:9000            listen there instead
   floe check                              report every fault of the configuration
+  floe tune --listeners 100000            show what this host lacks for so many listeners
   floe hash-password                      make a hash to put in place of a password
   floe completions bash > /usr/share/bash-completion/completions/floe";
 
@@ -265,13 +322,21 @@ const MAN_SECTIONS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("./floe.toml", "The configuration, if it is there."),
             ("/etc/floe/floe.toml", "The configuration, if it is there and the one above is not."),
+            (
+                "/etc/sysctl.d/60-floe.conf, /etc/security/limits.d/60-floe.conf",
+                "What floe tune --apply set; floe tune --undo removes them.",
+            ),
         ],
     ),
     (
         "EXIT STATUS",
         &[
             ("0", "The server stopped in order, or the command did its work."),
-            ("1", "The configuration has faults, or the server could not start or go on."),
+            (
+                "1",
+                "The configuration has faults, the server could not start or go on, or \
+                 floe tune --check found something too low.",
+            ),
             ("2", "The command line was not understood."),
         ],
     ),
@@ -319,6 +384,7 @@ mod tests {
         let check = CheckArgs { config: Some("c".into()) };
         assert_eq!(command("floe check --config c"), Ok(Command::Check(check)));
         assert_eq!(command("floe check"), Ok(Command::Check(CheckArgs::default())));
+        assert!(matches!(command("floe tune"), Ok(Command::Tune(args)) if args.bitrate == 128));
         assert_eq!(command("floe hash-password"), Ok(Command::HashPassword));
         assert_eq!(command("floe man"), Ok(Command::Man));
         assert_eq!(command("floe completions zsh"), Ok(Command::Completions { shell: Shell::Zsh }));
@@ -331,6 +397,9 @@ mod tests {
         assert_eq!(command("floe srve"), Err(ErrorKind::InvalidSubcommand));
         assert_eq!(command("floe completions"), Err(ErrorKind::MissingRequiredArgument));
         assert!(command("floe --config a check").is_err());
+        assert_eq!(command("floe tune --apply --undo"), Err(ErrorKind::ArgumentConflict));
+        assert_eq!(command("floe tune --listeners 0"), Err(ErrorKind::ValueValidation));
+        assert_eq!(command("floe tune --listeners 10000001"), Err(ErrorKind::ValueValidation));
         assert_eq!(command("floe --help"), Err(ErrorKind::DisplayHelp));
         assert_eq!(command("floe --version"), Err(ErrorKind::DisplayVersion));
     }

@@ -9,6 +9,7 @@ mod logging;
 mod serve;
 mod threads;
 mod tools;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => tools::check(&args),
+        Command::Tune(args) => tune::tune(&args),
         Command::HashPassword => tools::hash_password(),
         Command::Completions { shell } => {
             tools::written(cli::write_completions(shell, &mut std::io::stdout().lock()))

@@ -134,7 +134,7 @@ struct Found {
 }
 
 /// The CPU of each listener core.
-fn core_cpus(server: &Server) -> Result<Vec<usize>, Failure> {
+pub(super) fn core_cpus(server: &Server) -> Result<Vec<usize>, Failure> {
     let cpus = cores::cpus();
     match &server.cores {
         Cores::List(list) => {

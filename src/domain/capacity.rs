@@ -1,21 +1,22 @@
 //! What the machine allows: descriptors per core, and memory at full load. Printed at the start,
 //! with a warning where the configuration asks for more.
 
+use std::time::Duration;
+
 use crate::base::limits::{
     ADDRESS_CELLS, LABEL_BYTES_MAX, LABELS_MAX, LANE_MESSAGES_MAX, LOG_LINES_MAX,
-    PENDING_CONNS_MAX, RESERVED_FDS, SEGMENT_BYTES_MIN, UNSENT_BYTES_MAX,
+    PENDING_CONNS_MAX, RESERVED_FDS, SEGMENT_BYTES_MIN,
 };
 
+use super::kernel_memory::{Crowd, beat_bytes};
+
 /// Bytes of a row, and what its table may have spare by growing in doublings.
-const ROW_BYTES: u64 = 128 * 2;
+pub(super) const ROW_BYTES: u64 = 128 * 2;
 
-/// Bytes the kernel keeps for one established socket that is kept up with: its structures, and the
-/// send and receive buffers' bookkeeping. Measured at 128 kbit/s over loopback, both ends: 7 KB.
-const SOCKET_BYTES: u64 = 4 * 1024;
-
-/// Bytes in flight to one listener at a beat of 1 s and 128 kbit/s, held by the kernel until they
-/// are acknowledged.
-const FLIGHT_BYTES: u64 = 16 * 1024;
+/// The bitrate and the beat that are planned with, and the pages of nearly every machine.
+const PLANNED_KBIT: u64 = 128;
+const PLANNED_BEAT: Duration = Duration::from_secs(1);
+const PAGE_BYTES: u64 = 4096;
 
 /// Bytes of a log line; the longest have a user agent and a referrer of 256 bytes each.
 const LOG_LINE_BYTES: u64 = 1024;
@@ -55,7 +56,9 @@ pub struct Capacity {
     pub mount_bytes: u64,
     /// Memory of the kernel at that many, in bytes.
     pub kernel_bytes: u64,
-    /// The same if all of them stopped reading at once, in bytes.
+    /// What of it counts against `tcp_mem`, in bytes.
+    pub kernel_bytes_charged: u64,
+    /// The same as `kernel_bytes` if all of them stopped reading at once, in bytes.
     pub kernel_bytes_stopped: u64,
 }
 
@@ -95,14 +98,20 @@ impl Machine {
         let lanes = LANE_MESSAGES_MAX as u64 * MESSAGE_BYTES * (4 * self.cores + 2);
         let addresses = 2 * ADDRESS_CELLS as u64 * 8;
         let on = listeners_max.min(listeners);
+        let crowd = Crowd {
+            listeners: on,
+            beat_bytes: beat_bytes(PLANNED_KBIT, PLANNED_BEAT),
+            page_bytes: PAGE_BYTES,
+        };
         Capacity {
             listeners_per_core,
             listeners,
             listeners_max,
             process_bytes: on * ROW_BYTES + labels + pending + log + lanes + addresses,
             mount_bytes: wanted.lag_bytes + 2 * SEGMENT_BYTES_MIN as u64,
-            kernel_bytes: on * (SOCKET_BYTES + FLIGHT_BYTES),
-            kernel_bytes_stopped: on * (SOCKET_BYTES + u64::from(UNSENT_BYTES_MAX)),
+            kernel_bytes: crowd.kernel_bytes(),
+            kernel_bytes_charged: crowd.charged_bytes(),
+            kernel_bytes_stopped: crowd.kernel_bytes_stopped(),
         }
     }
 
@@ -112,7 +121,7 @@ impl Machine {
         if capacity.listeners_max > capacity.listeners {
             shortages.push(Shortage::Descriptors);
         }
-        if self.tcp_bytes > 0 && capacity.kernel_bytes > self.tcp_bytes {
+        if self.tcp_bytes > 0 && capacity.kernel_bytes_charged > self.tcp_bytes {
             shortages.push(Shortage::TcpMemory);
         }
         if self.memory_bytes > 0
@@ -134,7 +143,8 @@ impl Shortage {
             }
             Self::TcpMemory => {
                 "at limits.listeners the kernel's TCP memory would run out and connections break: \
-                 raise the third number of sysctl net.ipv4.tcp_mem, or lower limits.listeners"
+                 raise sysctl net.ipv4.tcp_mem (floe tune shows and sets it), or lower \
+                 limits.listeners"
             }
             Self::Memory => {
                 "at limits.listeners the machine's memory would run out: lower limits.listeners"

@@ -55,11 +55,16 @@ pub(super) fn close_copy(fd: std::os::fd::RawFd) {
     unsafe { libc::close(fd) };
 }
 
+/// Bytes of a page.
+pub fn page_bytes() -> u64 {
+    // SAFETY: sysconf reads a constant of the system.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
 /// Memory of the machine in bytes, and how many bytes the kernel lets all TCP sockets hold.
 pub fn machine_memory() -> (u64, u64) {
+    let page = page_bytes();
     // SAFETY: sysconf reads a constant of the system.
-    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    // SAFETY: as above.
     let pages = u64::try_from(unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) }).unwrap_or(0);
     let tcp_pages = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_mem")
         .ok()
