@@ -26,6 +26,11 @@ impl Object {
         }
     }
 
+    /// A field of a list of texts, each escaped.
+    pub fn texts(&mut self, name: &str, texts: &[&str]) {
+        self.raw(name, &Value::from(texts).to_string());
+    }
+
     /// A field of a number.
     pub fn number(&mut self, name: &str, number: u64) {
         self.raw(name, &number.to_string());
@@ -73,7 +78,8 @@ mod tests {
         object.text_if("b", None);
         object.number("c", u64::MAX);
         object.raw("d", "[]");
+        object.texts("e", &["f\"", "g"]);
         let json = object.close();
-        assert_eq!(json, r#"{"a":"say \"x\"\n","c":18446744073709551615,"d":[]}"#);
+        assert_eq!(json, r#"{"a":"say \"x\"\n","c":18446744073709551615,"d":[],"e":["f\"","g"]}"#);
     }
 }

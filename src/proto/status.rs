@@ -192,7 +192,7 @@ impl Health<'_> {
         object.number("total_listener_count", self.listeners);
         object.number("total_source_count", self.sources);
         if !self.stuck.is_empty() {
-            object.raw("stuck_cores", &Value::from(self.stuck).to_string());
+            object.texts("stuck_cores", self.stuck);
         }
         object.close()
     }
