@@ -29,19 +29,32 @@ impl SourceNet {
     /// All of the loopback net.
     pub const LOOPBACK: Self = Self { first: 0x7f00_0001, count: (1 << 24) - 2 };
 
-    /// The address of listener `index` among `listeners`. Spread over as few addresses as keep each
-    /// at [`LISTENERS_PER_ADDRESS`] or fewer, in turn, so that the same plan always gives the same
-    /// addresses and a server's tables see a lifelike mix.
-    pub fn address(&self, index: u64, listeners: u64) -> IpAddr {
-        let wanted = listeners.div_ceil(LISTENERS_PER_ADDRESS).clamp(1, u64::from(self.count));
-        let offset = u32::try_from(index % wanted).unwrap_or(0);
+    fn address(&self, offset: u64) -> IpAddr {
+        let offset = u32::try_from(offset).unwrap_or(0);
         IpAddr::V4(Ipv4Addr::from_bits(self.first.saturating_add(offset)))
     }
 }
 
+/// The address of `nets` that listener `index` connects from, if `ports` connections need a port at
+/// one time; `None` if there is no net. Spread over as few addresses as keep each at
+/// [`PORTS_PER_ADDRESS`] or fewer, in turn, so that the same plan always gives the same addresses
+/// and a server's tables see a lifelike mix. The first net is used up before the next is begun.
+pub fn address(nets: &[SourceNet], index: u64, ports: u64) -> Option<IpAddr> {
+    let all: u64 = nets.iter().map(|net| u64::from(net.count)).sum();
+    let wanted = ports.div_ceil(PORTS_PER_ADDRESS).clamp(1, all.max(1));
+    let mut offset = index % wanted;
+    for net in nets {
+        if offset < u64::from(net.count) {
+            return Some(net.address(offset));
+        }
+        offset -= u64::from(net.count);
+    }
+    None
+}
+
 /// Far below the 28,000 ports of an address, because the kernel searches longer for a free port the
 /// fuller an address is.
-pub const LISTENERS_PER_ADDRESS: u64 = 1_000;
+pub const PORTS_PER_ADDRESS: u64 = 1_000;
 
 impl FromStr for SourceNet {
     type Err = NotANet;
@@ -67,24 +80,38 @@ impl FromStr for SourceNet {
 mod tests {
     use super::*;
 
+    fn nets(texts: &[&str]) -> Vec<SourceNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
     #[test]
     fn a_crowd_spreads_over_enough_addresses_and_no_more() {
-        let net: SourceNet = "127.0.0.0/8".parse().unwrap();
-        assert_eq!(net, SourceNet::LOOPBACK);
+        let nets = nets(&["127.0.0.0/8"]);
+        assert_eq!(nets, [SourceNet::LOOPBACK]);
         let used: std::collections::HashSet<_> =
-            (0..100_000).map(|i| net.address(i, 100_000)).collect();
+            (0..100_000).map(|i| address(&nets, i, 100_000)).collect();
         assert_eq!(used.len(), 100);
-        assert_eq!(net.address(0, 5), IpAddr::from([127, 0, 0, 1]));
-        assert_eq!(net.address(4, 5), IpAddr::from([127, 0, 0, 1]));
-        assert_eq!(net.address(101, 100_000), IpAddr::from([127, 0, 0, 2]));
+        assert_eq!(address(&nets, 0, 5), Some(IpAddr::from([127, 0, 0, 1])));
+        assert_eq!(address(&nets, 4, 5), Some(IpAddr::from([127, 0, 0, 1])));
+        assert_eq!(address(&nets, 101, 100_000), Some(IpAddr::from([127, 0, 0, 2])));
     }
 
     #[test]
     fn small_ranges_are_used_up_and_then_shared() {
-        let pair: SourceNet = "10.0.0.4/31".parse().unwrap();
-        assert_eq!(pair.address(7, 1_000_000), IpAddr::from([10, 0, 0, 5]));
-        let single: SourceNet = "10.0.0.4".parse().unwrap();
-        assert_eq!(single.address(7, 1_000_000), IpAddr::from([10, 0, 0, 4]));
+        let pair = nets(&["10.0.0.4/31"]);
+        assert_eq!(address(&pair, 7, 1_000_000), Some(IpAddr::from([10, 0, 0, 5])));
+        let single = nets(&["10.0.0.4"]);
+        assert_eq!(address(&single, 7, 1_000_000), Some(IpAddr::from([10, 0, 0, 4])));
+    }
+
+    #[test]
+    fn several_nets_are_used_one_after_the_other() {
+        let nets = nets(&["10.0.0.4/31", "10.9.0.1", "10.8.0.0/30"]);
+        let used: Vec<_> =
+            (0..6).map(|i| address(&nets, i, 1_000_000).unwrap().to_string()).collect();
+        assert_eq!(used, ["10.0.0.4", "10.0.0.5", "10.9.0.1", "10.8.0.1", "10.8.0.2", "10.0.0.4"]);
+        assert_eq!(address(&nets, 5, 3_000), Some(IpAddr::from([10, 9, 0, 1])));
+        assert_eq!(address(&[], 5, 3_000), None);
     }
 
     #[test]

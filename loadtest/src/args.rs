@@ -75,12 +75,16 @@ pub(crate) struct CrowdArgs {
     /// Bitrate of the mounts in kbit/s, for the expected rate
     #[arg(long, default_value_t = 128)]
     pub(crate) bitrate: u32,
-    /// The User-Agent header
-    #[arg(long, default_value = concat!("floe-loadtest/", env!("CARGO_PKG_VERSION")))]
-    pub(crate) user_agent: String,
-    /// Connect from this IPv4 range; 127.0.0.0/8 unless the server is elsewhere
-    #[arg(long, value_name = "NET")]
-    pub(crate) sources_from: Option<SourceNet>,
+    /// The User-Agent header, `floe-loadtest/VERSION` if missing; several are taken in turn
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user_agent: Vec<String>,
+    /// Use the User-Agent headers of eight real players in turn
+    #[arg(long, conflicts_with = "user_agent")]
+    pub(crate) user_agent_mix: bool,
+    /// Connect from these IPv4 addresses and ranges, separated by commas; 127.0.0.0/8 if missing
+    /// and the server is on loopback
+    #[arg(long, value_delimiter = ',', value_name = "NETS")]
+    pub(crate) sources_from: Vec<SourceNet>,
     /// Worker processes; as many as the descriptor limit asks for if missing
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
     pub(crate) workers: Option<u64>,
@@ -275,7 +279,7 @@ mod tests {
         for line in [
             "floe-loadtest listen --target http://127.0.0.1:8000/live --listeners 100000 --icy \
              --mounts /a,/b --rate 2000 --duration 30s --slow-fraction 0.2 --stop-fraction 0.1 \
-             --sources-from 127.0.0.0/8 --workers 6 --verify --max-gap 1.5s --max-connect 10s \
+             --sources-from 127.0.0.0/9,127.128.0.9 --user-agent A --user-agent B --workers 6 --verify --max-gap 1.5s --max-connect 10s \
              --min-rate 0.98 --no-drop --no-loss --server-pid 1 --json -",
             "floe-loadtest delay --target http://127.0.0.1:8000/live --listeners 100 --duration 20s",
             "floe-loadtest publish --target http://127.0.0.1:8000 --mount /live --user source \

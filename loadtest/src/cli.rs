@@ -9,6 +9,7 @@ use crate::args::{
 use crate::floor::{self, Beats};
 use crate::listen::{self, Load};
 use crate::plan::{Behaviour, Plan};
+use crate::players::PLAYERS;
 use crate::publish::{self, Program};
 use crate::report::{self, Limits, Short};
 use crate::target::{self, Target, TargetError};
@@ -94,18 +95,21 @@ impl CrowdArgs {
             .flat_map(|mount| target::numbered_mounts(mount, self.mount_count))
             .collect();
         checked_mounts(&mounts)?;
-        let on_loopback = server.is_ipv4() && server.ip().is_loopback();
+        let mut sources = self.sources_from.clone();
+        if sources.is_empty() && server.is_ipv4() && server.ip().is_loopback() {
+            sources.push(SourceNet::LOOPBACK);
+        }
         let plan = Plan {
             server,
             authority: target.authority(),
             mounts,
-            user_agent: self.user_agent.replace(|letter: char| letter.is_control(), ""),
+            user_agents: self.user_agents(),
             indexes: 0..listeners,
             listeners,
             rate: 0.0,
             connecting_max: CONNECTING_MAX,
             icy: self.icy,
-            sources: self.sources_from.or(on_loopback.then_some(SourceNet::LOOPBACK)),
+            sources,
             bytes_per_s: bytes_per_s(self.bitrate),
             behaviour: Behaviour::default(),
             checked: 0,
@@ -119,6 +123,15 @@ impl CrowdArgs {
         let limits = Limits { max_gap, max_connect, min_rate, max_delay, no_drop, no_loss };
         let (workers, server_pid) = (self.workers, self.server_pid);
         Ok(Load { command, plan, workers, hold, ramp_max, server_pid, limits })
+    }
+
+    /// A control character would end the header it stands in.
+    fn user_agents(&self) -> Vec<String> {
+        if self.user_agent_mix {
+            return PLAYERS.map(str::to_owned).to_vec();
+        }
+        let clean = |name: &String| name.replace(|letter: char| letter.is_control(), "");
+        self.user_agent.iter().map(clean).collect()
     }
 }
 
@@ -134,6 +147,7 @@ impl ListenArgs {
             slow_fraction: self.slow_fraction,
             slow_rate: self.slow_rate,
             stop_fraction: self.stop_fraction,
+            ..Behaviour::default()
         };
         Ok(load)
     }

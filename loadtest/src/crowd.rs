@@ -237,7 +237,7 @@ impl Crowd {
     }
 
     fn on_connected(&mut self, row: usize, now: Moment) -> Result<(), Failure> {
-        let request = self.plan.request(self.plan.indexes.start + row as u64);
+        let request = self.plan.request(self.plan.indexes.start + row as u64, 0);
         let listener = &mut self.rows[row];
         let Some(fd) = &listener.fd else { return Ok(()) };
         net::sockopt::socket_error(fd)??;
@@ -306,7 +306,9 @@ impl Crowd {
         let Some(fd) = &listener.fd else { return Ok(()) };
         epoll::delete(&self.pending, fd)?;
         let wanted = match listener.pace {
-            Pace::Steady => epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+            Pace::Steady | Pace::HalfOpen | Pace::SlowHead => {
+                epoll::EventFlags::IN | epoll::EventFlags::RDHUP
+            }
             Pace::Stopped => epoll::EventFlags::RDHUP,
             Pace::Slow => {
                 self.slow.push(row);
@@ -405,7 +407,7 @@ impl Crowd {
             return;
         }
         let class = match listener.pace {
-            Pace::Steady => {
+            Pace::Steady | Pace::HalfOpen | Pace::SlowHead => {
                 self.outcome.bytes += listener.arrivals.bytes;
                 self.outcome.gap_us.record(micros(listener.arrivals.gap(end)));
                 listener
@@ -587,7 +589,8 @@ mod tests {
     #[test]
     fn slow_and_stopped_readers_count_in_their_own_class() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let behaviour = Behaviour { slow_fraction: 0.5, slow_rate: 0.5, stop_fraction: 0.5 };
+        let behaviour =
+            Behaviour { slow_fraction: 0.5, stop_fraction: 0.5, ..Behaviour::default() };
         let mut crowd = crowd(&server, |plan| plan.behaviour = behaviour);
         begun(&mut crowd);
         let mut sockets = answer(&server, &[OK, b"a"].concat());

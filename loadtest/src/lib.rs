@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `args`, `cli` | the command line as written, and what each command runs |
 //! | `target`, `addresses` | where load may go, and which source addresses it comes from |
-//! | `plan` | what one worker has to do, as a value; which listener behaves how |
+//! | `plan`, `players` | what one worker has to do, as a value; names of real players |
 //! | `worker`, `fleet` | the two ends of the pipes between a worker and its parent |
 //! | `crowd`, `sockets` | the listeners and the system calls they need |
 //! | `listener`, `failure` | one listener's row and figures; what ends one |
@@ -36,6 +36,7 @@ pub mod marks;
 pub mod mp3;
 pub mod outcome;
 pub mod plan;
+pub mod players;
 pub mod publish;
 pub mod report;
 mod sockets;

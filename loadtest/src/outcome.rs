@@ -72,19 +72,22 @@ const VALUE_MAX: u64 = 1 << 36;
 /// What checked listeners saw of the marks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MarkTally {
-    /// Listeners whose frames were checked.
+    /// Connections whose frames were checked.
     pub listeners: u64,
-    /// Whole frames whose CRC held.
+    /// Frames of which every byte was as sent.
     pub frames: u64,
     /// Frames missing between two good ones.
     pub lost: u64,
     /// Frames that came again or after a later one.
     pub out_of_order: u64,
-    /// Places where a frame was cut off or changed.
+    /// Frames in their place with a wrong byte.
+    #[serde(default)]
+    pub corrupt: u64,
+    /// Places where a frame was cut off, or bytes came between two.
     pub torn: u64,
     /// Frames of another stream than the one the listener began with.
     pub strayed: u64,
-    /// Listeners whose first byte began no frame.
+    /// Connections whose first byte began no frame.
     pub joined_mid_frame: u64,
     /// Source-to-listener delay of each frame, in us.
     pub delay_us: Spread,
@@ -97,6 +100,7 @@ impl MarkTally {
         self.frames += other.frames;
         self.lost += other.lost;
         self.out_of_order += other.out_of_order;
+        self.corrupt += other.corrupt;
         self.torn += other.torn;
         self.strayed += other.strayed;
         self.joined_mid_frame += other.joined_mid_frame;
@@ -105,7 +109,7 @@ impl MarkTally {
 
     /// Frames that did not arrive as they were sent. A join in the middle of a frame is not one.
     pub fn wrong(&self) -> u64 {
-        self.lost + self.out_of_order + self.torn + self.strayed
+        self.lost + self.out_of_order + self.corrupt + self.torn + self.strayed
     }
 }
 
@@ -118,6 +122,12 @@ pub struct IcyTally {
     pub titles: u64,
     /// Blocks with text that is no ICY metadata: the grid was off.
     pub malformed: u64,
+    /// Titles of `publish --titles-every`.
+    #[serde(default)]
+    pub numbered: u64,
+    /// Those of them with a lower number than the one before, within one connection.
+    #[serde(default)]
+    pub backwards: u64,
 }
 
 impl IcyTally {
@@ -126,6 +136,13 @@ impl IcyTally {
         self.blocks += other.blocks;
         self.titles += other.titles;
         self.malformed += other.malformed;
+        self.numbered += other.numbered;
+        self.backwards += other.backwards;
+    }
+
+    /// Blocks that are not as they should be.
+    pub fn wrong(&self) -> u64 {
+        self.malformed + self.backwards
     }
 }
 
@@ -149,12 +166,66 @@ impl ClassTally {
     }
 }
 
+/// What became of connections that never send a whole request. None of them is a failure, unless it
+/// could not be opened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpenTally {
+    /// Connections that TCP opened.
+    pub opened: u64,
+    /// Those of them that the server closed.
+    pub closed: u64,
+    /// Those of them that were open at the end.
+    pub still_open: u64,
+    /// Time from the start of connecting until the server closed, in us.
+    pub closed_us: Spread,
+}
+
+impl OpenTally {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.still_open += other.still_open;
+        self.closed_us.merge(&other.closed_us);
+    }
+}
+
+/// Listeners that left and came back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChurnTally {
+    /// Times that a listener left.
+    pub left: u64,
+    /// Times that one had audio again afterwards.
+    pub rejoined: u64,
+}
+
+/// A storm: all listeners closed at once and connected again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StormTally {
+    /// Listeners that closed, those aside that never ask for a stream.
+    pub closed: u64,
+    /// Those of them that had audio again.
+    pub reconnected: u64,
+    /// Time from the storm's moment until a listener had audio again, in us.
+    pub served_us: Spread,
+}
+
+impl StormTally {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.closed += other.closed;
+        self.reconnected += other.reconnected;
+        self.served_us.merge(&other.served_us);
+    }
+}
+
 /// How far a worker's listeners have come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Listeners that have begun to connect.
     pub begun: u64,
-    /// Listeners that neither have audio nor have failed, those not begun included.
+    /// Listeners that have not come as far as they mean to and have not failed: until their first
+    /// audio, or until TCP is open for those that never ask. Who comes back is not pending again.
     pub pending: u64,
     /// Listeners that have audio now.
     pub flowing: u64,
@@ -164,7 +235,8 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-/// What all listeners of a worker, or of a load, lived through.
+/// What all listeners of a worker, or of a load, lived through. Times, gaps and rates count for each
+/// connection anew.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Listeners that were to connect.
@@ -183,14 +255,26 @@ pub struct Outcome {
     pub head_us: Spread,
     /// Time from the start of connecting until the first audio, in us.
     pub audio_us: Spread,
-    /// Each steady listener's longest time without bytes after its first audio, in us.
+    /// Each steady connection's longest time without bytes after its first audio, in us.
     pub gap_us: Spread,
-    /// Each steady listener's rate once settled, in bytes a second.
+    /// Each steady connection's rate once settled, in bytes a second.
     pub rate: Spread,
     /// Listeners that read too slowly.
     pub slow: ClassTally,
     /// Listeners that stopped reading.
     pub stopped: ClassTally,
+    /// Listeners that connected and sent nothing.
+    #[serde(default)]
+    pub half_open: OpenTally,
+    /// Listeners that sent their request one byte a second.
+    #[serde(default)]
+    pub slow_head: OpenTally,
+    /// Listeners that left and came back.
+    #[serde(default)]
+    pub churn: ChurnTally,
+    /// The storm, if there was one.
+    #[serde(default)]
+    pub storm: StormTally,
     /// What the checked sample saw.
     pub marks: MarkTally,
     /// The same for metadata.
@@ -214,6 +298,11 @@ impl Outcome {
         self.rate.merge(&other.rate);
         self.slow.merge(&other.slow);
         self.stopped.merge(&other.stopped);
+        self.half_open.merge(&other.half_open);
+        self.slow_head.merge(&other.slow_head);
+        self.churn.left += other.churn.left;
+        self.churn.rejoined += other.churn.rejoined;
+        self.storm.merge(&other.storm);
         self.marks.merge(&other.marks);
         self.icy.merge(&other.icy);
     }
@@ -248,9 +337,16 @@ mod tests {
         let mut one = Outcome { listeners: 2, bytes: 10, ..Outcome::default() };
         one.failures.insert("reset".into(), 1);
         one.gap_us.record(5);
+        one.churn = ChurnTally { left: 3, rejoined: 2 };
+        one.storm.served_us.record(9);
+        one.half_open.still_open = 4;
+        one.marks.corrupt = 1;
+        one.icy.backwards = 1;
         let mut both = one.clone();
         both.merge(&one);
         assert_eq!((both.listeners, both.bytes, both.failed(), both.gap_us.count()), (4, 20, 2, 2));
+        assert_eq!((both.churn.left, both.churn.rejoined, both.half_open.still_open), (6, 4, 8));
+        assert_eq!((both.storm.served_us.count(), both.marks.wrong(), both.icy.wrong()), (2, 2, 2));
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Limits {
         if self.no_drop && outcome.failed() > 0 {
             broken.push(format!("no-drop: {} listeners failed", outcome.failed()));
         }
-        let wrong = outcome.marks.wrong() + outcome.icy.malformed;
+        let wrong = outcome.marks.wrong() + outcome.icy.wrong();
         if self.no_loss && (wrong > 0 || outcome.marks.frames == 0) {
             broken.push(format!("no-loss: {wrong} of {} frames wrong", outcome.marks.frames));
         }
@@ -237,11 +237,12 @@ impl Report {
         let (marks, icy) = (&self.outcome.marks, &self.outcome.icy);
         if marks.listeners > 0 {
             let sample = format!(
-                "{} listeners, {} frames: {} lost, {} torn, {} out of order, {} strayed; {} joined \
-                 mid-frame",
+                "{} listeners, {} frames: {} lost, {} corrupt, {} torn, {} out of order, {} strayed; \
+                 {} joined mid-frame",
                 marks.listeners,
                 marks.frames,
                 marks.lost,
+                marks.corrupt,
                 marks.torn,
                 marks.out_of_order,
                 marks.strayed,

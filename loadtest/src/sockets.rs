@@ -16,8 +16,8 @@ pub(crate) fn open(plan: &Plan, index: u64) -> Result<OwnedFd, Errno> {
     let family = if plan.server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = net::socket_with(family, SocketType::STREAM, flags, None)?;
-    if let Some(sources) = plan.sources.filter(|_| plan.server.is_ipv4()) {
-        net::bind(&fd, &SocketAddr::new(sources.address(index, plan.listeners), 0))?;
+    if let Some(source) = plan.source(index) {
+        net::bind(&fd, &SocketAddr::new(source, 0))?;
     }
     match net::connect(&fd, &plan.server) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(fd),
