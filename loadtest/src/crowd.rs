@@ -1,29 +1,30 @@
-//! The listeners of one worker: their sockets, and two epoll sets over them. One thread owns it
-//! all.
+//! The listeners of one worker: their connections, and two epoll sets over them. One thread owns it
+//! all. This file holds the table, its loop and its ends; how a listener comes in stands in
+//! `crowd/join.rs`, how it reads in `crowd/flow.rs`, how it leaves and returns in `crowd/churn.rs`.
 //!
 //! The generator shares its machine with the server it measures, so it must cost little:
 //! - Bytes are dropped in the kernel by `recv(MSG_TRUNC)` and never copied to this process.
-//! - Listeners without audio yet are in the *pending* set, which is waited on, so that connect
-//!   times are exact. The others move to the *flowing* set, which is only looked at once a tick: no
-//!   arrival
+//! - Listeners that come in are in the *pending* set, which is waited on, so that connect times are
+//!   exact. The others move to the *flowing* set, which is only looked at once a tick: no arrival
 //!   wakes this process, and a tick's arrivals cost one system call per listener. For 16,000 sends
 //!   a second that is 2 us each at any tick from 5 to 50 ms, and 4 us when every arrival wakes it.
 //! - The flowing set is edge-triggered: a level-triggered one would look at every socket twice.
 
+mod churn;
+mod flow;
+mod join;
+
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::head::{self, HeadStep};
-use crate::icy::IcyReader;
-use crate::listener::{Arrivals, Extra, Listener, Phase};
-use crate::marks::Checker;
+use crate::listener::{Listener, Phase};
 use crate::outcome::{Outcome, Progress};
 use crate::plan::{Pace, Plan};
-use crate::sockets::{open, poll, receive};
+use crate::sockets::poll;
+use churn::Churn;
 use floe::base::Moment;
 use rustix::event::epoll;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{self, RecvFlags, SendFlags};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -34,11 +35,18 @@ pub struct Crowd {
     pending: OwnedFd,
     flowing: OwnedFd,
     rows: Vec<Listener>,
-    /// Rows that may be without audio, in the order they began: the first is the first to time out.
-    waiting: VecDeque<usize>,
+    /// Rows that may wait for audio, with the start of the connection that does: the first is the
+    /// first to time out.
+    waiting: VecDeque<(usize, Moment)>,
+    /// Rows that are away and come back as soon as a handshake may begin.
+    returning: VecDeque<usize>,
+    churn: Churn,
     /// Rows that read too slowly; they are in no epoll set.
     slow: Vec<usize>,
     slow_turn_at: Moment,
+    /// Rows whose request is sent byte by byte.
+    slow_heads: Vec<usize>,
+    slow_head_turn_at: Moment,
     progress: Progress,
     connecting: usize,
     scratch: Vec<u8>,
@@ -66,8 +74,12 @@ impl Crowd {
             flowing,
             rows: Vec::with_capacity(usize::try_from(listeners).unwrap_or(0).min(ROWS_AT_ONCE)),
             waiting: VecDeque::new(),
+            returning: VecDeque::new(),
+            churn: Churn::default(),
             slow: Vec::new(),
             slow_turn_at: Moment::ZERO,
+            slow_heads: Vec::new(),
+            slow_head_turn_at: Moment::ZERO,
             progress: Progress { pending: listeners, ..Progress::default() },
             connecting: 0,
             scratch: vec![0; DISCARD_BYTES],
@@ -97,32 +109,46 @@ impl Crowd {
         self.progress
     }
 
-    /// Begins the connections that are due at `now`, as many as may be under way.
+    /// Does what is due at `now`: the storm, leaving, and then as many connections as may be under
+    /// way. Who comes back goes before who is new.
     pub fn begin_due(&mut self, now: Moment) {
+        self.storm_if_due(now);
+        self.leave_due(now);
         let due = self.plan.begun(now);
-        while self.progress.begun < due && self.connecting < self.plan.connecting_max {
-            self.begin(self.plan.indexes.start + self.progress.begun);
+        while self.connecting < self.plan.connecting_max {
+            if let Some(row) = self.returning.pop_front() {
+                self.connect(row);
+            } else if self.progress.begun < due {
+                self.begin();
+            } else {
+                break;
+            }
         }
     }
 
     /// How long from `now` until [`Self::begin_due`] has more to do; `None` if only an event brings
     /// that about.
     pub fn until_next_begin(&self, now: Moment) -> Option<Duration> {
-        if self.progress.begun >= self.outcome.listeners
-            || self.connecting >= self.plan.connecting_max
-        {
-            return None;
-        }
-        let due = Duration::try_from_secs_f64(self.progress.begun as f64 / self.plan.rate);
-        Some((Moment::ZERO + due.unwrap_or_default()).since(now))
+        let may_begin = self.progress.begun < self.outcome.listeners
+            && self.connecting < self.plan.connecting_max;
+        let ramp = may_begin.then(|| {
+            let due = Duration::try_from_secs_f64(self.progress.begun as f64 / self.plan.rate);
+            (Moment::ZERO + due.unwrap_or_default()).since(now)
+        });
+        [ramp, self.until_next_leave(), self.until_storm(now)].into_iter().flatten().min()
     }
 
     /// Gives up on listeners whose patience is over.
     pub fn expire(&mut self, now: Moment) {
-        while let Some(&row) = self.waiting.front() {
+        while let Some(&(row, started)) = self.waiting.front() {
             let listener = &self.rows[row];
-            if !matches!(listener.phase, Phase::Flowing | Phase::Ended) {
-                if now.since(listener.started) < self.plan.patience {
+            let waits = matches!(
+                listener.phase,
+                Phase::Connecting | Phase::AwaitingHead | Phase::AwaitingAudio
+            );
+            // A row that has connected anew since stands further back, too.
+            if waits && listener.started == started {
+                if now.since(started) < self.plan.patience {
                     break;
                 }
                 self.end(row, Failure::TimedOut, now);
@@ -131,7 +157,7 @@ impl Crowd {
         }
     }
 
-    /// Waits for events of listeners without audio, for `timeout` at most, and handles them.
+    /// Waits for events of listeners that come in, for `timeout` at most, and handles them.
     ///
     /// # Errors
     /// If epoll itself fails.
@@ -151,7 +177,7 @@ impl Crowd {
         waited
     }
 
-    /// Looks at everything that arrived for listeners with audio, and at slow readers whose turn it
+    /// Looks at everything that arrived for listeners with audio, and at slow ones whose turn it
     /// is.
     ///
     /// # Errors
@@ -163,18 +189,14 @@ impl Crowd {
             let full = events.len() >= EVENTS_AT_ONCE;
             let now = self.clock.now();
             for event in events.drain(..) {
-                self.on_flowing(event.data.u64() as usize, now);
+                self.on_flowing(event.data.u64() as usize, event.flags, now);
             }
             if polled.is_err() || !full {
                 break polled;
             }
         };
         self.events = events;
-        let now = self.clock.now();
-        if now >= self.slow_turn_at {
-            self.slow_turn_at = now + SLOW_TURN;
-            self.read_slowly(now);
-        }
+        self.take_slow_turns(self.clock.now());
         looked
     }
 
@@ -183,6 +205,11 @@ impl Crowd {
         let end = self.clock.now();
         for row in 0..self.rows.len() {
             self.outcome.at_end += u64::from(self.rows[row].phase == Phase::Flowing);
+            if self.rows[row].phase == Phase::Withholding
+                && let Some(tally) = self.withholding_tally(row)
+            {
+                tally.still_open += 1;
+            }
             self.settle_figures(row, end);
         }
         // Listeners that never had the time to begin or to get audio count as failed.
@@ -192,233 +219,58 @@ impl Crowd {
         self.outcome
     }
 
-    fn begin(&mut self, index: u64) {
-        let row = self.rows.len();
-        let started = self.clock.now();
-        let opened = open(&self.plan, index).and_then(|fd| {
-            let data = epoll::EventData::new_u64(row as u64);
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
-            epoll::add(&self.pending, &fd, data, flags)?;
-            Ok(fd)
-        });
-        let checker = self.plan.checks(index).then(Checker::default);
-        self.rows.push(Listener {
-            fd: None,
-            phase: Phase::Connecting,
-            pace: self.plan.behaviour.pace(index),
-            started,
-            arrivals: Arrivals::default(),
-            extra: Some(Box::new(Extra { checker, ..Extra::default() })),
-        });
-        self.progress.begun += 1;
-        self.connecting += 1;
-        match opened {
-            Ok(fd) => {
-                self.rows[row].fd = Some(fd);
-                self.waiting.push_back(row);
-            }
-            Err(errno) => self.end(row, errno.into(), started),
-        }
-    }
-
-    fn on_pending(&mut self, row: usize, flags: epoll::EventFlags, now: Moment) {
-        let result = match self.rows[row].phase {
-            Phase::Connecting => self.on_connected(row, now),
-            Phase::AwaitingHead | Phase::AwaitingAudio => Ok(()),
-            // Events of one batch may outlive what an earlier one ended.
-            Phase::Flowing | Phase::Ended => return,
-        };
-        let readable = flags.intersects(!epoll::EventFlags::OUT);
-        let result =
-            result.and_then(|()| if readable { self.read_start(row, now) } else { Ok(()) });
-        if let Err(failure) = result {
-            self.end(row, failure, now);
-        }
-    }
-
-    fn on_connected(&mut self, row: usize, now: Moment) -> Result<(), Failure> {
-        let request = self.plan.request(self.plan.indexes.start + row as u64, 0);
-        let listener = &mut self.rows[row];
-        let Some(fd) = &listener.fd else { return Ok(()) };
-        net::sockopt::socket_error(fd)??;
-        // A request is far below a new socket's send buffer: it goes whole or the socket is broken.
-        net::send(fd, request.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
-        self.outcome.connect_us.record(micros(now.since(listener.started)));
-        listener.phase = Phase::AwaitingHead;
-        self.connecting -= 1;
-        Ok(())
-    }
-
-    /// Reads head and first audio of `row`.
-    fn read_start(&mut self, row: usize, now: Moment) -> Result<(), Failure> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let result = loop {
-            let Some(fd) = &self.rows[row].fd else { break Ok(()) };
-            let received = receive(fd, &mut scratch[..COPY_BYTES], RecvFlags::empty());
-            let handled = match received {
-                Ok(0) => break Ok(()),
-                Ok(taken) => self.on_start_bytes(row, &scratch[..taken], now),
-                Err(failure) => Err(failure),
-            };
-            if handled.is_err() || self.rows[row].phase == Phase::Flowing {
-                break handled;
-            }
-        };
-        self.scratch = scratch;
-        result
-    }
-
-    fn on_start_bytes(&mut self, row: usize, bytes: &[u8], now: Moment) -> Result<(), Failure> {
-        if self.rows[row].phase == Phase::AwaitingAudio {
-            return self.on_first_audio(row, bytes, now);
-        }
-        let listener = &mut self.rows[row];
-        let extra = listener.extra.get_or_insert_default();
-        extra.head.extend_from_slice(bytes);
-        let (head, end) = match head::read(&extra.head) {
-            HeadStep::More => return Ok(()),
-            HeadStep::Malformed => return Err(Failure::HeadMalformed),
-            HeadStep::Done(head, end) => (head, end),
-        };
-        if head.status != 200 {
-            return Err(Failure::Status(head.status));
-        }
-        if head.chunked {
-            return Err(Failure::Chunked);
-        }
-        self.outcome.head_us.record(micros(now.since(listener.started)));
-        listener.phase = Phase::AwaitingAudio;
-        extra.icy = head.metaint.and_then(IcyReader::new);
-        let received = std::mem::take(&mut extra.head);
-        if end < received.len() { self.on_first_audio(row, &received[end..], now) } else { Ok(()) }
-    }
-
-    fn on_first_audio(&mut self, row: usize, bytes: &[u8], now: Moment) -> Result<(), Failure> {
-        self.outcome.audio_us.record(micros(now.since(self.rows[row].started)));
-        self.outcome.with_audio += 1;
-        self.progress.pending -= 1;
-        self.progress.flowing += 1;
-        self.rows[row].phase = Phase::Flowing;
-        self.on_audio(row, Some(bytes), bytes.len(), now);
-        let listener = &mut self.rows[row];
-        listener.extra.take_if(|extra| extra.checker.is_none());
-        self.outcome.marks.listeners += u64::from(listener.extra.is_some());
-        let Some(fd) = &listener.fd else { return Ok(()) };
-        epoll::delete(&self.pending, fd)?;
-        let wanted = match listener.pace {
-            Pace::Steady | Pace::HalfOpen | Pace::SlowHead => {
-                epoll::EventFlags::IN | epoll::EventFlags::RDHUP
-            }
-            Pace::Stopped => epoll::EventFlags::RDHUP,
-            Pace::Slow => {
-                self.slow.push(row);
-                return Ok(());
-            }
-        };
-        // What has arrived by now is reported too: adding a descriptor looks at its state.
-        let data = epoll::EventData::new_u64(row as u64);
-        Ok(epoll::add(&self.flowing, fd, data, wanted | epoll::EventFlags::ET)?)
-    }
-
-    fn on_flowing(&mut self, row: usize, now: Moment) {
-        if self.rows[row].pace == Pace::Stopped {
-            return self.end(row, Failure::Closed, now);
-        }
-        let checked = self.rows[row].extra.is_some();
-        let copy = self.plan.copy || checked;
-        let (length, flags) =
-            if copy { (COPY_BYTES, RecvFlags::empty()) } else { (DISCARD_BYTES, RecvFlags::TRUNC) };
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let ended = loop {
-            let Some(fd) = &self.rows[row].fd else { break None };
-            match receive(fd, &mut scratch[..length], flags) {
-                Ok(0) => break None,
-                Ok(taken) => {
-                    self.on_audio(row, checked.then_some(&scratch[..taken]), taken, now);
-                    // The socket is empty, and its next byte or its end is an edge of its own.
-                    if taken < length {
-                        break None;
-                    }
-                }
-                Err(failure) => break Some(failure),
-            }
-        };
-        self.scratch = scratch;
-        if let Some(failure) = ended {
-            self.end(row, failure, now);
-        }
-    }
-
-    fn read_slowly(&mut self, now: Moment) {
-        let share = self.plan.behaviour.slow_rate * SLOW_TURN.as_secs_f64();
-        let budget = ((self.plan.bytes_per_s as f64 * share) as usize).clamp(1, DISCARD_BYTES);
-        let slow = std::mem::take(&mut self.slow);
-        for &row in &slow {
-            let Some(fd) = &self.rows[row].fd else { continue };
-            match receive(fd, &mut self.scratch[..budget], RecvFlags::TRUNC) {
-                Ok(0) => {}
-                Ok(taken) => self.on_audio(row, None, taken, now),
-                Err(failure) => self.end(row, failure, now),
-            }
-        }
-        self.slow = slow;
-        self.slow.retain(|&row| self.rows[row].fd.is_some());
-    }
-
-    fn on_audio(&mut self, row: usize, bytes: Option<&[u8]>, taken: usize, now: Moment) {
-        let listener = &mut self.rows[row];
-        let timed = listener.arrivals.is_settled();
-        listener.arrivals.record(taken as u64, now, self.plan.settle);
-        self.progress.bytes += taken as u64;
-        if let (Some(bytes), Some(extra)) = (bytes, &mut listener.extra) {
-            extra.check(bytes, self.clock.machine_ns(now), timed, &mut self.outcome);
-        }
-    }
-
-    fn end(&mut self, row: usize, failure: Failure, now: Moment) {
+    /// Closes the connection of `row`, adds what it saw to the outcome, and says how far it was.
+    fn close(&mut self, row: usize, now: Moment) -> Phase {
         let phase = self.rows[row].phase;
-        match phase {
-            Phase::Ended => return,
-            Phase::Flowing => {
-                self.settle_figures(row, now);
-                self.progress.flowing -= 1;
-            }
-            Phase::Connecting | Phase::AwaitingHead | Phase::AwaitingAudio => {
-                self.connecting -= usize::from(phase == Phase::Connecting);
-                self.progress.pending -= 1;
-            }
+        self.settle_figures(row, now);
+        self.progress.flowing -= u64::from(phase == Phase::Flowing);
+        self.connecting -= usize::from(phase == Phase::Connecting);
+        let listener = &mut self.rows[row];
+        listener.phase = Phase::Away;
+        listener.socket = None;
+        listener.extra = None;
+        phase
+    }
+
+    /// Ends `row` for good because of `failure`.
+    fn end(&mut self, row: usize, failure: Failure, now: Moment) {
+        if self.rows[row].phase == Phase::Ended {
+            return;
         }
+        let phase = self.close(row, now);
+        self.rows[row].phase = Phase::Ended;
+        self.progress.pending -= u64::from(!self.rows[row].has_arrived);
         self.progress.ended += 1;
+        let open_for = micros(now.since(self.rows[row].started));
         match (phase, self.rows[row].pace) {
             (Phase::Flowing, Pace::Slow) => self.outcome.slow.closed += 1,
             (Phase::Flowing, Pace::Stopped) => self.outcome.stopped.closed += 1,
+            (Phase::Withholding, _) => {
+                if let Some(tally) = self.withholding_tally(row) {
+                    tally.closed += 1;
+                    tally.closed_us.record(open_for);
+                }
+            }
             _ => *self.outcome.failures.entry(failure.label(phase)).or_default() += 1,
         }
-        let listener = &mut self.rows[row];
-        listener.phase = Phase::Ended;
-        listener.fd = None;
-        listener.extra = None;
     }
 
-    /// Adds what `row` saw to the outcome, once, when it ends.
+    /// Adds what `row` saw by its present connection to the outcome.
     fn settle_figures(&mut self, row: usize, end: Moment) {
         let listener = &self.rows[row];
         if listener.phase != Phase::Flowing {
             return;
         }
         let class = match listener.pace {
+            Pace::Slow => &mut self.outcome.slow,
+            Pace::Stopped => &mut self.outcome.stopped,
             Pace::Steady | Pace::HalfOpen | Pace::SlowHead => {
                 self.outcome.bytes += listener.arrivals.bytes;
                 self.outcome.gap_us.record(micros(listener.arrivals.gap(end)));
-                listener
-                    .arrivals
-                    .rate(end)
-                    .into_iter()
-                    .for_each(|rate| self.outcome.rate.record(rate));
+                let rate = listener.arrivals.rate(end);
+                rate.into_iter().for_each(|rate| self.outcome.rate.record(rate));
                 return;
             }
-            Pace::Slow => &mut self.outcome.slow,
-            Pace::Stopped => &mut self.outcome.stopped,
         };
         class.listeners += 1;
         class.bytes += listener.arrivals.bytes;
@@ -439,24 +291,22 @@ const EVENTS_AT_ONCE: usize = 1_024;
 const DISCARD_BYTES: usize = 1 << 20;
 /// Bytes one copying receive takes.
 const COPY_BYTES: usize = 64 * 1024;
-/// How often slow readers read.
-const SLOW_TURN: Duration = Duration::from_millis(250);
 /// Rows reserved ahead; a worker holds at most as many listeners as it has descriptors.
 const ROWS_AT_ONCE: usize = 1 << 20;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::marks::Mark;
     use crate::mp3::Cbr;
     use crate::plan::tests::plan;
-    use crate::{marks::Mark, plan::Behaviour};
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::time::Instant;
 
-    const OK: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n";
+    pub(super) const OK: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n";
 
-    fn crowd(server: &TcpListener, change: impl FnOnce(&mut Plan)) -> Crowd {
+    pub(super) fn crowd(server: &TcpListener, change: impl FnOnce(&mut Plan)) -> Crowd {
         let mut plan = plan(2);
         plan.server = server.local_addr().unwrap();
         change(&mut plan);
@@ -464,7 +314,7 @@ mod tests {
     }
 
     /// Turns the crowd's loop until `is_done`; epoll does the waiting.
-    fn drive(crowd: &mut Crowd, is_done: impl Fn(&Progress) -> bool) {
+    pub(super) fn drive(crowd: &mut Crowd, is_done: impl Fn(&Progress) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !is_done(&crowd.progress) {
             assert!(Instant::now() < deadline, "stuck at {:?}", crowd.progress);
@@ -475,7 +325,7 @@ mod tests {
         }
     }
 
-    fn answer(server: &TcpListener, bytes: &[u8]) -> Vec<TcpStream> {
+    pub(super) fn answer(server: &TcpListener, bytes: &[u8]) -> Vec<TcpStream> {
         let answered = |_| {
             let (mut socket, _) = server.accept().unwrap();
             socket.write_all(bytes).unwrap();
@@ -484,7 +334,7 @@ mod tests {
         (0..2).map(answered).collect()
     }
 
-    fn begun(crowd: &mut Crowd) {
+    pub(super) fn begun(crowd: &mut Crowd) {
         drive(crowd, |progress| progress.begun == 2);
     }
 
@@ -584,26 +434,5 @@ mod tests {
             (2, 8, 0)
         );
         assert_eq!((outcome.marks.joined_mid_frame, outcome.icy.blocks), (0, 8));
-    }
-
-    #[test]
-    fn slow_and_stopped_readers_count_in_their_own_class() {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let behaviour =
-            Behaviour { slow_fraction: 0.5, stop_fraction: 0.5, ..Behaviour::default() };
-        let mut crowd = crowd(&server, |plan| plan.behaviour = behaviour);
-        begun(&mut crowd);
-        let mut sockets = answer(&server, &[OK, b"a"].concat());
-        drive(&mut crowd, |progress| progress.flowing == 2);
-        sockets.iter_mut().for_each(|socket| socket.write_all(&[1; 3_000]).unwrap());
-        // Half of 16,000 bytes a second is 2,000 a turn; who stopped reads none.
-        drive(&mut crowd, |progress| progress.bytes > 2);
-        assert_eq!(crowd.progress.bytes, 2_002);
-        drop(sockets);
-        drive(&mut crowd, |progress| progress.ended == 2);
-        let outcome = crowd.finish();
-        assert_eq!((outcome.slow.listeners, outcome.slow.closed), (1, 1));
-        assert_eq!((outcome.stopped.listeners, outcome.stopped.closed), (1, 1));
-        assert_eq!((outcome.failed(), outcome.at_end), (0, 0));
     }
 }

@@ -50,7 +50,7 @@ impl Failure {
             Phase::Connecting => format!("{kind}_connecting"),
             Phase::AwaitingHead => format!("{kind}_before_head"),
             Phase::AwaitingAudio => format!("{kind}_before_audio"),
-            Phase::Flowing | Phase::Ended => kind.into(),
+            Phase::Away | Phase::Flowing | Phase::Withholding | Phase::Ended => kind.into(),
         }
     }
 }

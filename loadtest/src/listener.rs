@@ -4,30 +4,66 @@ use crate::icy::IcyReader;
 use crate::marks::Checker;
 use crate::outcome::Outcome;
 use crate::plan::Pace;
+use crate::sockets::Socket;
 use floe::base::Moment;
-use rustix::fd::OwnedFd;
 use std::time::Duration;
 
 /// A listener from the start of its connection. The box holds what only few need for long.
 #[derive(Debug)]
 pub struct Listener {
-    /// Its socket; `None` once it ended.
-    pub fd: Option<OwnedFd>,
+    /// Its connection; `None` while it is away and once it ended.
+    pub(crate) socket: Option<Socket>,
     /// How far it has come.
     pub phase: Phase,
     /// How it reads.
     pub pace: Pace,
-    /// When it began to connect.
+    /// What brought its present connection about.
+    pub cause: Cause,
+    /// Whether it once came as far as it means to.
+    pub has_arrived: bool,
+    /// How often it has changed mounts.
+    pub zaps: u32,
+    /// When its present connection was begun.
     pub started: Moment,
-    /// What arrived.
+    /// What arrived by its present connection.
     pub arrivals: Arrivals,
     /// Its response head while that is incomplete, and its checker if it is one of the sample.
     pub extra: Option<Box<Extra>>,
 }
 
+impl Listener {
+    /// A listener that has not begun to connect.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            socket: None,
+            phase: Phase::Away,
+            pace,
+            cause: Cause::Ramp,
+            has_arrived: false,
+            zaps: 0,
+            started: Moment::ZERO,
+            arrivals: Arrivals::default(),
+            extra: None,
+        }
+    }
+}
+
+/// Why a listener connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It is new.
+    Ramp,
+    /// It left and comes back.
+    Churn,
+    /// The storm closed it.
+    Storm,
+}
+
 /// How far a listener has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// It has no connection, and is about to begin one.
+    Away,
     /// TCP is not connected yet.
     Connecting,
     /// The request is sent, the response head incomplete.
@@ -36,6 +72,8 @@ pub enum Phase {
     AwaitingAudio,
     /// Audio has come.
     Flowing,
+    /// TCP is connected, and it holds back its request or most of it.
+    Withholding,
     /// The connection is gone.
     Ended,
 }
@@ -45,6 +83,8 @@ pub enum Phase {
 pub struct Extra {
     /// Bytes of the response head so far.
     pub head: Vec<u8>,
+    /// Bytes of the request that a slow head has sent so far.
+    pub request_sent: usize,
     /// Takes metadata out of the body.
     pub icy: Option<IcyReader>,
     /// Reads the marks; `None` outside the sample.
