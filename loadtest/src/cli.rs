@@ -3,8 +3,8 @@
 
 use crate::addresses::SourceNet;
 use crate::args::{
-    Cli, Command, CrowdArgs, DelayArgs, FloorArgs, LimitArgs, ListenArgs, PublishArgs, TargetArgs,
-    WatchArgs,
+    BehaviourArgs, Cli, Command, CrowdArgs, DelayArgs, FloorArgs, LimitArgs, ListenArgs,
+    PublishArgs, TargetArgs, WatchArgs,
 };
 use crate::floor::{self, Beats};
 use crate::listen::{self, Load};
@@ -29,6 +29,8 @@ pub enum CliError {
     Target(TargetError),
     /// A mount cannot stand in a request.
     BadMount(String),
+    /// The shares of misbehaving listeners add up to this, which is more than all.
+    Shares(f64),
     /// The system refused something.
     Io(io::Error),
 }
@@ -39,6 +41,9 @@ impl fmt::Display for CliError {
             Self::Target(error) => error.fmt(f),
             Self::BadMount(mount) => {
                 write!(f, "{mount:?} is no mount: it must begin with / and have no spaces")
+            }
+            Self::Shares(sum) => {
+                write!(f, "the shares add up to {sum:.2} of the listeners: at most 1 can misbehave")
             }
             Self::Io(error) => error.fmt(f),
         }
@@ -66,7 +71,11 @@ impl Cli {
     /// If it could not run at all.
     pub fn run(self) -> Result<bool, CliError> {
         match self.command {
-            Command::Listen(args) => load(args.crowd.json.clone(), args.into_load()?),
+            Command::Listen(args) => load(args.crowd.json.clone(), args.into_load(LISTEN)?),
+            Command::Churn(args) => load(args.crowd.json.clone(), args.into_load(CHURN)?),
+            Command::Storm(args) => load(args.crowd.json.clone(), args.into_load(STORM)?),
+            Command::Slow(args) => load(args.crowd.json.clone(), args.into_load(SLOW)?),
+            Command::Verify(args) => load(args.crowd.json.clone(), args.into_load(VERIFY)?),
             Command::Delay(args) => load(args.crowd.json.clone(), args.into_load()?),
             Command::Publish(args) => args.run(),
             Command::Floor(args) => args.run(),
@@ -119,8 +128,10 @@ impl CrowdArgs {
             patience: self.patience,
         };
         let (hold, ramp_max) = (self.duration, self.ramp_max);
-        let LimitArgs { max_gap, max_connect, min_rate, max_delay, no_drop, no_loss } = self.limits;
-        let limits = Limits { max_gap, max_connect, min_rate, max_delay, no_drop, no_loss };
+        let LimitArgs { max_gap, max_connect, min_rate, max_delay, max_served, .. } = self.limits;
+        let LimitArgs { no_drop, no_loss, .. } = self.limits;
+        let limits =
+            Limits { max_gap, max_connect, min_rate, max_delay, max_served, no_drop, no_loss };
         let (workers, server_pid) = (self.workers, self.server_pid);
         Ok(Load { command, plan, workers, hold, ramp_max, server_pid, limits })
     }
@@ -135,21 +146,76 @@ impl CrowdArgs {
     }
 }
 
+/// What a command on the options of `listen` does if those options do not say otherwise.
+#[derive(Clone, Copy, Debug)]
+struct Preset {
+    name: &'static str,
+    slow_fraction: f64,
+    stop_fraction: f64,
+    half_open_fraction: f64,
+    slow_head_fraction: f64,
+    /// Part of all listeners that leaves every second.
+    leaves_per_s: f64,
+    storm_at: Option<Duration>,
+    /// Whether every byte of every listener is checked, with metadata, and must be right.
+    verifies: bool,
+}
+
+/// Everyone listens, nobody leaves.
+const LISTEN: Preset = Preset {
+    name: "listen",
+    slow_fraction: 0.0,
+    stop_fraction: 0.0,
+    half_open_fraction: 0.0,
+    slow_head_fraction: 0.0,
+    leaves_per_s: 0.0,
+    storm_at: None,
+    verifies: false,
+};
+/// A listener stays for 50 s: an audience that zaps.
+const CHURN: Preset = Preset { name: "churn", leaves_per_s: 0.02, ..LISTEN };
+/// Late enough that the ramp is over and rates have settled, well within the default duration.
+const STORM: Preset = Preset { name: "storm", storm_at: Some(Duration::from_secs(15)), ..LISTEN };
+/// A quarter misbehaves, in every way; three quarters show whether they suffer for it.
+const SLOW: Preset = Preset {
+    name: "slow",
+    slow_fraction: 0.1,
+    stop_fraction: 0.05,
+    half_open_fraction: 0.05,
+    slow_head_fraction: 0.05,
+    ..LISTEN
+};
+const VERIFY: Preset = Preset { name: "verify", verifies: true, ..LISTEN };
+
 impl ListenArgs {
-    fn into_load(self) -> Result<Load, CliError> {
-        let mut load = self.crowd.load("listen", self.listeners)?;
+    fn into_load(self, preset: Preset) -> Result<Load, CliError> {
+        let mut load = self.crowd.load(preset.name, self.listeners)?;
         load.plan.rate = self.rate.max(0.0);
         load.plan.connecting_max = self.connecting_max.max(1);
-        load.plan.checked = self.verify;
+        load.plan.checked = self.verify.unwrap_or(if preset.verifies { self.listeners } else { 0 });
         load.plan.copy = self.copy;
         load.plan.tick = self.tick;
-        load.plan.behaviour = Behaviour {
-            slow_fraction: self.slow_fraction,
-            slow_rate: self.slow_rate,
-            stop_fraction: self.stop_fraction,
-            ..Behaviour::default()
-        };
-        Ok(load)
+        load.plan.icy |= preset.verifies;
+        load.limits.no_loss |= preset.verifies;
+        load.plan.behaviour = self.behaviour.of(preset, self.listeners);
+        let misbehaving = load.plan.behaviour.misbehaving();
+        if misbehaving > 1.0 { Err(CliError::Shares(misbehaving)) } else { Ok(load) }
+    }
+}
+
+impl BehaviourArgs {
+    fn of(self, preset: Preset, listeners: u64) -> Behaviour {
+        let leaving = preset.leaves_per_s * listeners as f64;
+        Behaviour {
+            slow_fraction: self.slow_fraction.unwrap_or(preset.slow_fraction),
+            slow_rate: self.slow_rate.unwrap_or(Behaviour::default().slow_rate),
+            stop_fraction: self.stop_fraction.unwrap_or(preset.stop_fraction),
+            half_open_fraction: self.half_open_fraction.unwrap_or(preset.half_open_fraction),
+            slow_head_fraction: self.slow_head_fraction.unwrap_or(preset.slow_head_fraction),
+            leaves_per_s: self.leaves_per_s.unwrap_or(leaving),
+            zaps: self.zap,
+            storm_at: self.storm_at.or(preset.storm_at),
+        }
     }
 }
 
@@ -275,3 +341,55 @@ fn bytes_per_s(kbit: u32) -> u64 {
 }
 
 const CONNECTING_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn run(line: &str) -> Result<bool, CliError> {
+        Cli::try_parse_from(line.split_whitespace()).unwrap().run()
+    }
+
+    fn behaviour(options: &str, preset: Preset) -> Plan {
+        let line = format!("x listen --target http://127.0.0.1:1/a --listeners 1000 {options}");
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Listen(args) = cli.command else { panic!("{line}") };
+        args.into_load(preset).unwrap().plan
+    }
+
+    #[test]
+    fn every_command_that_loads_a_host_refuses_a_public_one() {
+        for command in
+            ["listen", "churn", "storm", "slow", "verify", "delay", "publish --password x"]
+        {
+            for host in ["192.0.2.7", "[2001:db8::1]", "[::ffff:192.0.2.7]"] {
+                let refused = run(&format!("x {command} --target http://{host}:8000/live"));
+                assert!(
+                    matches!(refused, Err(CliError::Target(TargetError::Public(_)))),
+                    "{command} at {host}: {refused:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_front_has_its_own_defaults_and_options_win_over_them() {
+        assert_eq!(behaviour("", LISTEN).behaviour, Behaviour::default());
+        assert_eq!(behaviour("", CHURN).behaviour.leaves_per_s, 20.0);
+        assert_eq!(behaviour("--leaves-per-s 3", CHURN).behaviour.leaves_per_s, 3.0);
+        assert_eq!(behaviour("", STORM).behaviour.storm_at, Some(Duration::from_secs(15)));
+        let slow = behaviour("--slow-fraction 0", SLOW).behaviour;
+        assert_eq!((slow.slow_fraction, slow.half_open_fraction), (0.0, 0.05));
+        let verified = behaviour("", VERIFY);
+        assert_eq!((verified.checked, verified.icy), (1_000, true));
+        assert_eq!(behaviour("--verify 7", VERIFY).checked, 7);
+        assert_eq!(behaviour("--user-agent-mix", LISTEN).user_agents.len(), PLAYERS.len());
+    }
+
+    #[test]
+    fn more_misbehaving_listeners_than_listeners_are_refused() {
+        let line = "x slow --target http://127.0.0.1:1/a --slow-fraction 0.9";
+        assert!(matches!(run(line), Err(CliError::Shares(_))));
+    }
+}

@@ -81,6 +81,8 @@ pub struct Percentiles {
     pub gap_us: Short,
     /// Rate of each listener, bytes a second.
     pub rate: Short,
+    /// Time from the storm until audio came again, us.
+    pub served_us: Short,
     /// Source-to-listener delay of each checked frame, us.
     pub delay_us: Short,
 }
@@ -126,6 +128,7 @@ impl From<&Outcome> for Percentiles {
             audio_us: Short::from(&outcome.audio_us),
             gap_us: Short::from(&outcome.gap_us),
             rate: Short::from(&outcome.rate),
+            served_us: Short::from(&outcome.storm.served_us),
             delay_us: Short::from(&outcome.marks.delay_us),
         }
     }
@@ -142,9 +145,11 @@ pub struct Limits {
     pub min_rate: Option<f64>,
     /// Longest delay of 99 % of the checked frames.
     pub max_delay: Option<Duration>,
+    /// Longest time from a storm until any listener has audio again.
+    pub max_served: Option<Duration>,
     /// No steady listener may fail or be dropped.
     pub no_drop: bool,
-    /// No checked frame may be lost, torn, strayed or out of order, and no metadata off its grid.
+    /// No checked byte may be lost, changed, strayed or out of order, and no metadata off its grid.
     pub no_loss: bool,
 }
 
@@ -165,6 +170,11 @@ impl Limits {
         time("max-gap", self.max_gap, &outcome.gap_us, 100.0);
         time("max-connect", self.max_connect, &outcome.audio_us, 100.0);
         time("max-delay", self.max_delay, &outcome.marks.delay_us, 99.0);
+        time("max-served", self.max_served, &outcome.storm.served_us, 100.0);
+        let away = outcome.storm.closed.saturating_sub(outcome.storm.reconnected);
+        if self.max_served.is_some() && away > 0 {
+            broken.push(format!("max-served: {away} listeners never had audio again"));
+        }
         if let Some(limit) = self.min_rate {
             let seen = outcome.rate.min() as f64 / expected_rate.max(1) as f64;
             if outcome.rate.count() == 0 {
@@ -252,8 +262,8 @@ impl Report {
         }
         if icy.blocks > 0 {
             let line = format!(
-                "{} blocks, {} titles, {} malformed",
-                icy.blocks, icy.titles, icy.malformed
+                "{} blocks, {} titles, {} malformed, {} of {} numbered ones backwards",
+                icy.blocks, icy.titles, icy.malformed, icy.backwards, icy.numbered
             );
             row(text, "metadata", &line);
         }
@@ -261,6 +271,33 @@ impl Report {
             if class.listeners > 0 {
                 row(text, name, &format!("{}, {} of them closed", class.listeners, class.closed));
             }
+        }
+        self.behaviour_rows(text);
+    }
+
+    fn behaviour_rows(&self, text: &mut String) {
+        let outcome = &self.outcome;
+        for (name, class) in [("half-open", &outcome.half_open), ("slow heads", &outcome.slow_head)]
+        {
+            if class.opened > 0 {
+                let line = format!(
+                    "{} opened, {} closed by the server, {} still open",
+                    class.opened, class.closed, class.still_open
+                );
+                row(text, name, &line);
+            }
+            if class.closed > 0 {
+                row(text, "  closed after", &in_ms(Short::from(&class.closed_us)));
+            }
+        }
+        if outcome.churn.left > 0 {
+            let line = format!("{} left, {} back", outcome.churn.left, outcome.churn.rejoined);
+            row(text, "churn", &line);
+        }
+        if outcome.storm.closed > 0 {
+            let (back, closed) = (outcome.storm.reconnected, outcome.storm.closed);
+            row(text, "storm", &format!("{back} of {closed} back"));
+            row(text, "  served again", &in_ms(self.percentiles.served_us));
         }
     }
 
@@ -319,6 +356,7 @@ mod tests {
         outcome.gap_us.record(1_600_000);
         outcome.audio_us.record(2_000);
         outcome.rate.record(15_000);
+        outcome.storm.closed = 2;
         outcome.marks.frames = 10;
         outcome.marks.lost = 1;
         outcome
@@ -329,6 +367,7 @@ mod tests {
         max_connect: Some(Duration::from_millis(1)),
         min_rate: Some(0.98),
         max_delay: Some(Duration::from_secs(1)),
+        max_served: Some(Duration::from_secs(1)),
         no_drop: true,
         no_loss: true,
     };
@@ -339,9 +378,18 @@ mod tests {
         let names: Vec<_> = broken.iter().filter_map(|line| line.split(':').next()).collect();
         assert_eq!(
             names,
-            ["max-gap", "max-connect", "max-delay", "min-rate", "no-drop", "no-loss"]
+            [
+                "max-gap",
+                "max-connect",
+                "max-delay",
+                "max-served",
+                "max-served",
+                "min-rate",
+                "no-drop",
+                "no-loss"
+            ]
         );
-        assert_eq!(STRICT.broken_by(&Outcome::default(), 0).len(), 5);
+        assert_eq!(STRICT.broken_by(&Outcome::default(), 0).len(), 6);
     }
 
     #[test]

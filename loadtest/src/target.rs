@@ -188,13 +188,28 @@ mod tests {
             "169.254.1.1",
             "[::1]",
             "[fd12::1]",
+            "[fc00::1]",
+            "[fe80::1]",
+            "[febf::1]",
+            "[::ffff:10.0.0.1]",
+            "[::ffff:127.0.0.1]",
         ] {
             assert!(
                 Target::parse(&format!("http://{ours}/")).unwrap().resolve(None).is_ok(),
                 "{ours}"
             );
         }
-        for other in ["172.32.0.1", "8.8.8.8", "[2001:db8::1]", "[::ffff:8.8.8.8]"] {
+        for other in [
+            "172.32.0.1",
+            "8.8.8.8",
+            "[2001:db8::1]",
+            "[::ffff:8.8.8.8]",
+            "[fec0::1]",
+            "[fe00::1]",
+            "[::127.0.0.1]",
+            "0.0.0.0",
+            "[::]",
+        ] {
             assert!(
                 Target::parse(&format!("http://{other}/")).unwrap().resolve(None).is_err(),
                 "{other}"
