@@ -2,7 +2,7 @@
 //! commands is `cli`'s.
 
 use crate::addresses::SourceNet;
-use crate::mp3::{BITRATES_KBIT, Cbr};
+use crate::frames::Codec;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -223,12 +223,18 @@ pub(crate) struct PublishArgs {
     /// Password of the sources
     #[arg(long)]
     pub(crate) password: String,
+    /// What to publish: mp3, or adts for AAC-LC in ADTS
+    #[arg(long, default_value = "mp3", value_parser = codec, value_name = "CODEC")]
+    pub(crate) codec: Codec,
     /// Bitrate in kbit/s
-    #[arg(long, default_value = "128", value_parser = bitrate)]
-    pub(crate) bitrate: Cbr,
+    #[arg(long, default_value_t = 128)]
+    pub(crate) bitrate: u32,
     /// Mark every frame, so that `delay` and `--verify` can check it
     #[arg(long)]
     pub(crate) frame_marks: bool,
+    /// Set each source's title to the next number so often, so that `verify` can check their order
+    #[arg(long, value_parser = span, value_name = "SPAN")]
+    pub(crate) titles_every: Option<Duration>,
     /// How often to send what is due
     #[arg(long, default_value = "20ms", value_parser = span)]
     pub(crate) pace: Duration,
@@ -304,9 +310,12 @@ fn rate(text: &str) -> Result<f64, String> {
     if possible { Ok(rate) } else { Err(format!("must lie between 0 and {RATE_MAX}")) }
 }
 
-fn bitrate(text: &str) -> Result<Cbr, String> {
-    let known = text.parse().ok().and_then(Cbr::new);
-    known.ok_or_else(|| format!("MPEG-1 Layer III has {BITRATES_KBIT:?}"))
+fn codec(text: &str) -> Result<Codec, String> {
+    match text {
+        "mp3" => Ok(Codec::Mp3),
+        "adts" => Ok(Codec::Adts),
+        other => Err(format!("{other:?} is neither mp3 nor adts")),
+    }
 }
 
 /// More connections a second than the TCP of one machine carries by far.
@@ -333,7 +342,7 @@ mod tests {
             "floe-loadtest verify --target http://127.0.0.1:8000/live --listeners 20",
             "floe-loadtest delay --target http://127.0.0.1:8000/live --listeners 100 --duration 20s",
             "floe-loadtest publish --target http://127.0.0.1:8000 --mount /live --user source \
-             --password x --bitrate 128 --count 3 --frame-marks",
+             --password x --bitrate 128 --count 3 --frame-marks --codec adts --titles-every 5s",
             "floe-loadtest floor --listeners 16000 --bitrate 128 --beat 1s --duration 20s",
             "floe-loadtest watch --pid 1 --duration 1m",
         ] {
@@ -353,12 +362,12 @@ mod tests {
     }
 
     #[test]
-    fn shares_and_bitrates_out_of_range_are_refused() {
+    fn shares_rates_and_codecs_out_of_range_are_refused() {
         assert_eq!(share("0.2"), Ok(0.2));
         for bad in ["", "1.1", "-0.1", "nan", "x"] {
             assert!(share(bad).is_err(), "{bad}");
         }
         assert!(rate("2500").is_ok() && rate("-1").is_err() && rate("nan").is_err());
-        assert!(bitrate("128").is_ok() && bitrate("129").is_err() && bitrate("").is_err());
+        assert!(codec("adts").is_ok() && codec("AAC").is_err() && codec("").is_err());
     }
 }

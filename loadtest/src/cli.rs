@@ -7,6 +7,7 @@ use crate::args::{
     PublishArgs, TargetArgs, WatchArgs,
 };
 use crate::floor::{self, Beats};
+use crate::frames::{Cbr, Codec};
 use crate::listen::{self, Load};
 use crate::plan::{Behaviour, Plan};
 use crate::players::PLAYERS;
@@ -29,6 +30,8 @@ pub enum CliError {
     Target(TargetError),
     /// A mount cannot stand in a request.
     BadMount(String),
+    /// The codec has no such bitrate.
+    Bitrate(Codec),
     /// The shares of misbehaving listeners add up to this, which is more than all.
     Shares(f64),
     /// The system refused something.
@@ -42,6 +45,7 @@ impl fmt::Display for CliError {
             Self::BadMount(mount) => {
                 write!(f, "{mount:?} is no mount: it must begin with / and have no spaces")
             }
+            Self::Bitrate(codec) => write!(f, "{codec:?} has {:?} kbit/s", codec.bitrates()),
             Self::Shares(sum) => {
                 write!(f, "the shares add up to {sum:.2} of the listeners: at most 1 can misbehave")
             }
@@ -233,6 +237,9 @@ impl PublishArgs {
         let mount = self.mount.unwrap_or_else(|| target.path.clone());
         let mounts = target::numbered_mounts(&mount, self.count);
         checked_mounts(&mounts)?;
+        let Some(cbr) = Cbr::new(self.codec, self.bitrate) else {
+            return Err(CliError::Bitrate(self.codec));
+        };
         worker::raise_descriptor_limit();
         let published = publish::run(&Program {
             server,
@@ -240,11 +247,13 @@ impl PublishArgs {
             mounts,
             user: self.user,
             password: self.password,
-            cbr: self.bitrate,
+            cbr,
             marks: self.frame_marks,
             pace: self.pace,
+            titles_every: self.titles_every.map(|every| every.max(TITLES_EVERY_MIN)),
             duration: self.duration,
-        });
+        })
+        .map_err(io::Error::from)?;
         let mut table = String::new();
         let lost: u64 = published.failures.values().sum();
         report::row(&mut table, "sources", &format!("{}, {lost} failed", published.sources));
@@ -253,9 +262,15 @@ impl PublishArgs {
         }
         let sent = format!("{} frames, {} bytes", published.frames, published.bytes);
         report::row(&mut table, "sent", &sent);
+        if published.titles > 0 || !published.title_failures.is_empty() {
+            report::row(&mut table, "titles", &published.titles.to_string());
+        }
+        for (kind, count) in &published.title_failures {
+            report::row(&mut table, &format!("  {kind}"), &count.to_string());
+        }
         report::row(&mut table, "woke late", &report::in_ms(Short::from(&published.late_us)));
         show(self.json.as_deref(), &published, &table)?;
-        Ok(lost == 0)
+        Ok(lost == 0 && published.title_failures.is_empty())
     }
 }
 
@@ -340,6 +355,8 @@ fn bytes_per_s(kbit: u32) -> u64 {
     u64::from(kbit) * 1_000 / 8
 }
 
+/// Between two titles of one source; more often is a flood and no test of titles.
+const TITLES_EVERY_MIN: Duration = Duration::from_millis(100);
 const CONNECTING_MAX: usize = 1_024;
 
 #[cfg(test)]

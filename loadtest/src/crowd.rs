@@ -297,8 +297,8 @@ const ROWS_AT_ONCE: usize = 1 << 20;
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::frames::{Cbr, Codec};
     use crate::marks::Mark;
-    use crate::mp3::Cbr;
     use crate::plan::tests::plan;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
@@ -418,7 +418,7 @@ pub(crate) mod tests {
         let mut audio = Vec::new();
         for sequence in 0..4 {
             Mark { stream: 0, sequence, sent_ns: 1 }
-                .write_frame(Cbr::new(128).unwrap(), &mut audio);
+                .write_frame(Cbr::new(Codec::Mp3, 128).unwrap(), &mut audio);
         }
         let total = audio.len() + audio.len() / 400;
         audio.chunks(400).enumerate().for_each(|(index, part)| {

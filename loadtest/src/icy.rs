@@ -10,13 +10,36 @@ pub struct IcyReader {
     audio_left: usize,
     block_left: usize,
     block: Vec<u8>,
+    /// The number of the last numbered title.
+    last_number: Option<u64>,
+}
+
+/// What a numbered title of `publish --titles-every` begins with.
+const NUMBERED: &str = "floe-loadtest ";
+
+/// The title that carries `number`.
+pub fn numbered_title(number: u64) -> String {
+    format!("{NUMBERED}{number}")
+}
+
+/// The number that a metadata block's title carries.
+fn number_of(block: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(block).ok()?;
+    let title = text.strip_prefix("StreamTitle='")?.split('\'').next()?;
+    title.strip_prefix(NUMBERED)?.parse().ok()
 }
 
 impl IcyReader {
     /// `interval` is the response's `icy-metaint` in bytes; `None` for zero, which says nothing.
     pub fn new(interval: u32) -> Option<Self> {
         let interval = usize::try_from(interval).ok().filter(|&bytes| bytes > 0)?;
-        Some(Self { interval, audio_left: interval, block_left: 0, block: Vec::new() })
+        Some(Self {
+            interval,
+            audio_left: interval,
+            block_left: 0,
+            block: Vec::new(),
+            last_number: None,
+        })
     }
 
     /// Takes the next bytes of the body, in any cut, and hands the audio in them to `audio`.
@@ -30,6 +53,7 @@ impl IcyReader {
                 if self.block_left == 0 {
                     tally.titles += 1;
                     tally.malformed += u64::from(!is_well_formed(&self.block));
+                    self.note_number(tally);
                     self.block.clear();
                 }
             } else if self.audio_left > 0 {
@@ -44,6 +68,16 @@ impl IcyReader {
                 bytes = &bytes[1..];
             }
         }
+    }
+}
+
+impl IcyReader {
+    /// Within one connection the numbers of titles may not fall; they may be passed over or repeat.
+    fn note_number(&mut self, tally: &mut IcyTally) {
+        let Some(number) = number_of(&self.block) else { return };
+        tally.numbered += 1;
+        tally.backwards += u64::from(self.last_number.is_some_and(|last| number < last));
+        self.last_number = Some(number);
     }
 }
 
@@ -96,6 +130,23 @@ mod tests {
         let mut reader = IcyReader::new(50).unwrap();
         wire.chunks(1).for_each(|byte| read(&mut reader, byte, &mut tally, &mut out));
         assert_eq!((out, tally.titles), (audio, 1));
+    }
+
+    #[test]
+    fn titles_that_count_down_are_backwards() {
+        let mut wire = Vec::new();
+        for number in [1, 2, 2, 9, 8, 10] {
+            let mut block = format!("StreamTitle='{}';", numbered_title(number)).into_bytes();
+            block.resize(block.len().next_multiple_of(16), 0);
+            wire.extend_from_slice(b"xx");
+            wire.push((block.len() / 16) as u8);
+            wire.extend_from_slice(&block);
+        }
+        wire.extend_from_slice(b"xx\x01StreamTitle='x';");
+        let (mut tally, mut out) = (IcyTally::default(), Vec::new());
+        read(&mut IcyReader::new(2).unwrap(), &wire, &mut tally, &mut out);
+        assert_eq!((tally.titles, tally.numbered, tally.backwards), (7, 6, 1));
+        assert_eq!(tally.malformed, 0);
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! | `crowd`, `sockets` | the listeners and the system calls they need |
 //! | `listener`, `failure` | one listener's row and figures; what ends one |
 //! | `head`, `icy` | what a listener reads: response head, metadata |
-//! | `mp3`, `marks` | valid frames, and the marks in them that show loss, order and delay |
+//! | `frames`, `mp3`, `adts` | valid, silent frames and the room in them |
+//! | `marks` | what travels in that room, and the checker of every byte |
 //! | `publish`, `floor` | generated sources; the bare send loop that bounds every server |
 //! | `listen`, `outcome`, `report`, `watch` | running a load, its figures, limits and cost |
 //! | `clock` | the one place that asks the time |
@@ -21,6 +22,7 @@
 //! Of the server's crate it uses floors 0 and 1 alone: it must measure any server alike.
 
 pub mod addresses;
+pub mod adts;
 pub mod args;
 pub mod cli;
 pub mod clock;
@@ -28,6 +30,7 @@ pub mod crowd;
 pub mod failure;
 pub mod fleet;
 pub mod floor;
+pub mod frames;
 pub mod head;
 pub mod icy;
 pub mod listen;

@@ -4,7 +4,7 @@
 //! everything behind the side information is ancillary data, which decoders skip. That is where
 //! marks travel. Pure arithmetic: no socket, no clock.
 
-use std::time::Duration;
+use crate::frames::{Frame, HEADER_BYTES, SAMPLE_RATE};
 
 /// Bitrates of MPEG-1 Layer III in kbit/s, in the order of the header's index 1 to 14 (table
 /// 2.4.2.3).
@@ -14,76 +14,33 @@ pub const BITRATES_KBIT: [u32; 14] =
 /// Samples one frame carries per channel.
 pub const FRAME_SAMPLES: u64 = 1_152;
 
-/// Samples a second and channel.
-pub const SAMPLE_RATE: u64 = 44_100;
-
 /// Where ancillary data begins: 4 bytes of header and 32 of stereo side information.
 pub const ANCILLARY_AT: usize = 4 + 32;
 
-/// The longest frame this module makes or accepts: 320 kbit/s with padding.
-pub const FRAME_BYTES_MAX: usize = 1_045;
-
-/// A constant bitrate, checked to be one that MPEG-1 Layer III has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cbr {
-    index: u8,
+/// Appends a frame of `length` bytes: header, zero side information, zero ancillary data. A frame
+/// longer than its bitrate alone makes it has the padding bit set.
+pub fn write_silence(kbit: u32, length: usize, out: &mut Vec<u8>) {
+    let position = BITRATES_KBIT.iter().position(|&known| known == kbit);
+    // Index 0 would mean a bitrate of the encoder's own; `Cbr` lets only those of the table pass.
+    let index = position.and_then(|position| u8::try_from(position + 1).ok()).unwrap_or(0);
+    let padded = length > unpadded_bytes(kbit);
+    out.extend_from_slice(&[0xff, 0xfb, index << 4 | u8::from(padded) << 1, 0x04]);
+    out.resize(out.len() + length - 4, 0);
 }
 
-impl Cbr {
-    /// `None` if MPEG-1 Layer III has no such bitrate.
-    pub fn new(kbit: u32) -> Option<Self> {
-        let position = BITRATES_KBIT.iter().position(|&known| known == kbit)?;
-        Some(Self { index: u8::try_from(position + 1).ok()? })
-    }
-
-    /// The bitrate in kbit/s.
-    pub fn kbit(self) -> u32 {
-        BITRATES_KBIT[usize::from(self.index) - 1]
-    }
-
-    /// Bytes of frame `sequence`, counted from zero. A frame is 144 * bitrate / 44,100 bytes, which
-    /// is no whole number; the padding bit is set on the frames where the remainder adds up to one.
-    pub fn frame_bytes(self, sequence: u64) -> usize {
-        let start = self.bytes_before(u128::from(sequence));
-        let length = self.bytes_before(u128::from(sequence) + 1) - start;
-        usize::try_from(length).unwrap_or(FRAME_BYTES_MAX)
-    }
-
-    /// Frames that have begun when `elapsed` has passed since frame 0 began. Counting samples
-    /// instead of adding up durations is what keeps a day of frames from drifting.
-    pub fn frames_begun(self, elapsed: Duration) -> u64 {
-        let samples = elapsed.as_nanos() * u128::from(SAMPLE_RATE) / 1_000_000_000;
-        u64::try_from(samples / u128::from(FRAME_SAMPLES)).unwrap_or(u64::MAX - 1) + 1
-    }
-
-    /// Appends frame `sequence` to `out`: header, zero side information, zero ancillary data.
-    pub fn write_silence(self, sequence: u64, out: &mut Vec<u8>) {
-        let length = self.frame_bytes(sequence);
-        let padded = length > self.unpadded_bytes();
-        out.extend_from_slice(&[0xff, 0xfb, self.index << 4 | u8::from(padded) << 1, 0x04]);
-        out.resize(out.len() + length - 4, 0);
-    }
-
-    fn unpadded_bytes(self) -> usize {
-        (u64::from(self.kbit()) * 144_000 / SAMPLE_RATE) as usize
-    }
-
-    /// 320 kbit/s times 2^64 frames stays far below 2^128.
-    fn bytes_before(self, sequence: u128) -> u128 {
-        sequence * u128::from(self.kbit()) * 144_000 / u128::from(SAMPLE_RATE)
-    }
-}
-
-/// Length in bytes of the frame that `header` begins; `None` if it is not the header of a frame
-/// that this module makes.
-pub fn frame_length(header: [u8; 4]) -> Option<usize> {
-    let [0xff, 0xfb, rate, 0x04] = header else { return None };
-    let index = rate >> 4;
+/// The frame that `header` begins; `None` if it is not the header of a frame that is made here.
+pub fn read(header: &[u8; HEADER_BYTES]) -> Option<Frame> {
+    let [0xff, 0xfb, rate, 0x04, ..] = *header else { return None };
     // Bits 2 and 3 are the sample rate (0 is 44.1 kHz), bit 0 is private and left zero.
-    if rate & 0b1101 != 0 || index == 0 || index > 14 {
+    if rate & 0b1101 != 0 {
         return None;
     }
-    Some(Cbr { index }.unpadded_bytes() + usize::from(rate >> 1 & 1))
+    let kbit = *BITRATES_KBIT.get(usize::from(rate >> 4).checked_sub(1)?)?;
+    Some(Frame::Mp3 { kbit, length: unpadded_bytes(kbit) + usize::from(rate >> 1 & 1) })
+}
+
+fn unpadded_bytes(kbit: u32) -> usize {
+    (u64::from(kbit) * FRAME_SAMPLES / 8 * 1_000 / SAMPLE_RATE) as usize
 }
 
 #[cfg(test)]
@@ -91,52 +48,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bitrate_of_the_standard_makes_frames_whose_headers_say_their_length() {
-        for kbit in BITRATES_KBIT {
-            let cbr = Cbr::new(kbit).unwrap();
-            assert_eq!(cbr.kbit(), kbit);
-            for sequence in 0..500 {
-                let mut frame = Vec::new();
-                cbr.write_silence(sequence, &mut frame);
-                let header = frame[..4].try_into().unwrap();
-                assert_eq!(frame_length(header), Some(frame.len()));
-                assert!(frame.len() <= FRAME_BYTES_MAX && frame.len() > ANCILLARY_AT);
-            }
-        }
-        assert_eq!(Cbr::new(129), None);
-    }
-
-    #[test]
-    fn a_minute_of_frames_holds_a_minute_of_the_bitrate() {
-        let cbr = Cbr::new(128).unwrap();
-        let frames = cbr.frames_begun(Duration::from_secs(60));
-        let bytes: usize = (0..frames).map(|sequence| cbr.frame_bytes(sequence)).sum();
-        // 16,000 bytes a second; the frame that began before the minute ended is whole.
-        assert!((960_000..960_419).contains(&bytes), "{bytes}");
-    }
-
-    #[test]
-    fn the_first_frame_is_due_at_once_and_the_next_after_1152_samples() {
-        let cbr = Cbr::new(128).unwrap();
-        assert_eq!(cbr.frames_begun(Duration::ZERO), 1);
-        assert_eq!(cbr.frames_begun(Duration::from_micros(26_122)), 1);
-        assert_eq!(cbr.frames_begun(Duration::from_micros(26_123)), 2);
-        let year = Duration::from_secs(365 * 86_400);
-        assert_eq!(cbr.frames_begun(year), 365 * 86_400 * 44_100 / 1_152 + 1);
-        cbr.frames_begun(Duration::MAX);
-    }
-
-    #[test]
     fn other_headers_are_refused() {
         for header in [
-            [0xff, 0xfa, 0x90, 0x04],
-            [0xff, 0xfb, 0x00, 0x04],
-            [0xff, 0xfb, 0xf0, 0x04],
-            [0xff, 0xfb, 0x94, 0x04],
-            [0xff, 0xfb, 0x91, 0x04],
-            [0xff, 0xfb, 0x90, 0xc4],
+            [0xff, 0xfa, 0x90, 0x04, 0, 0, 0],
+            [0xff, 0xfb, 0x00, 0x04, 0, 0, 0],
+            [0xff, 0xfb, 0xf0, 0x04, 0, 0, 0],
+            [0xff, 0xfb, 0x94, 0x04, 0, 0, 0],
+            [0xff, 0xfb, 0x91, 0x04, 0, 0, 0],
+            [0xff, 0xfb, 0x90, 0xc4, 0, 0, 0],
         ] {
-            assert_eq!(frame_length(header), None, "{header:x?}");
+            assert_eq!(read(&header), None, "{header:x?}");
         }
+    }
+
+    #[test]
+    fn a_header_at_128_kbit_is_the_known_one() {
+        let mut frame = Vec::new();
+        write_silence(128, 418, &mut frame);
+        assert_eq!((&frame[..4], frame.len()), (&[0xff, 0xfb, 0x92, 0x04][..], 418));
     }
 }

@@ -1,20 +1,22 @@
-//! Generated sources: silent MP3 frames, sent in real time by `PUT` as libshout does. One thread
-//! for all of them; each source's frames are due by sample count, so nothing drifts.
+//! Generated sources: silent MP3 or AAC, sent in real time by `PUT` as libshout does. One thread and
+//! one epoll set for all of them. This file holds the loop; one source stands in
+//! `publish/source.rs`, one update of its title in `publish/title.rs`.
 
-use crate::clock;
+mod source;
+mod title;
+
 use crate::failure::Failure;
-use crate::head::{self, HEAD_BYTES_MAX, HeadStep};
+use crate::frames::Cbr;
 use crate::listener::Phase;
-use crate::marks::Mark;
-use crate::mp3::{Cbr, FRAME_SAMPLES, SAMPLE_RATE};
 use crate::outcome::Spread;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::sockets::poll;
+use rustix::event::epoll;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use serde::Serialize;
+use source::Source;
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What to publish, and where.
@@ -30,13 +32,15 @@ pub struct Program {
     pub user: String,
     /// The sources' password.
     pub password: String,
-    /// Their bitrate.
+    /// Their codec and bitrate.
     pub cbr: Cbr,
     /// Whether frames carry marks.
     pub marks: bool,
-    /// How often frames that are due are sent: a frame lasts 26 ms.
+    /// How often each source's title is set to the next number; `None` sets none.
+    pub titles_every: Option<Duration>,
+    /// How often frames that are due are sent: a frame lasts 26 ms, 23 ms in AAC.
     pub pace: Duration,
-    /// How long; `None` is until the process is ended.
+    /// How long from the first source on air; `None` is until the process is ended.
     pub duration: Option<Duration>,
 }
 
@@ -51,184 +55,151 @@ pub struct Published {
     pub bytes: u64,
     /// Sources that were refused or lost, by kind.
     pub failures: BTreeMap<String, u64>,
+    /// Titles that the server took.
+    pub titles: u64,
+    /// Titles that it did not take, by kind.
+    pub title_failures: BTreeMap<String, u64>,
     /// How late the sender woke, in us. Marks carry the true time of sending regardless.
     pub late_us: Spread,
 }
 
+impl Published {
+    fn count(failures: &mut BTreeMap<String, u64>, failure: Failure, phase: Phase) {
+        *failures.entry(failure.label(phase)).or_default() += 1;
+    }
+}
+
 /// Publishes until the duration is over or no source is left.
-pub fn run(program: &Program) -> Published {
-    let mut published = Published::default();
-    let mut feeds = Vec::new();
-    for (number, mount) in program.mounts.iter().enumerate() {
-        match connect(program, mount) {
-            Ok(socket) => feeds.push(Feed::new(program, socket, number)),
-            Err((failure, phase)) => {
-                *published.failures.entry(failure.label(phase)).or_default() += 1;
-            }
-        }
-    }
-    published.sources = feeds.len() as u64;
-    let began = Instant::now();
+///
+/// # Errors
+/// If epoll itself fails.
+pub fn run(program: &Program) -> Result<Published, Errno> {
+    let mut studio = Studio::new(program)?;
+    let mut events = Vec::with_capacity(EVENTS_AT_ONCE);
+    let origin = Instant::now();
     let mut due = Duration::ZERO;
-    while !feeds.is_empty() && program.duration.is_none_or(|duration| due < duration) {
-        std::thread::sleep(due.saturating_sub(began.elapsed()));
-        let elapsed = began.elapsed();
-        let late = elapsed.saturating_sub(due).as_micros();
-        published.late_us.record(u64::try_from(late).unwrap_or(u64::MAX));
-        feeds.retain_mut(|feed| match feed.advance(program, elapsed) {
-            Ok(()) => true,
-            Err(failure) => {
-                *published.failures.entry(failure.label(Phase::Flowing)).or_default() += 1;
-                published.frames += feed.frames;
-                published.bytes += feed.bytes;
-                false
-            }
-        });
-        due += program.pace.max(PACE_MIN);
-    }
-    for feed in &feeds {
-        published.frames += feed.frames;
-        published.bytes += feed.bytes;
-    }
-    published
-}
-
-/// One source.
-struct Feed {
-    socket: TcpStream,
-    stream: u32,
-    /// When its first frame is due: sources are spread over a frame's time.
-    offset: Duration,
-    frames: u64,
-    bytes: u64,
-    /// Bytes that the socket did not take yet.
-    pending: Vec<u8>,
-}
-
-impl Feed {
-    fn new(program: &Program, socket: TcpStream, number: usize) -> Self {
-        let frame = Duration::from_nanos(FRAME_SAMPLES * 1_000_000_000 / SAMPLE_RATE);
-        let share = number as f64 / program.mounts.len() as f64;
-        let stream = u32::try_from(number).unwrap_or(u32::MAX);
-        let offset = frame.mul_f64(share);
-        Self { socket, stream, offset, frames: 0, bytes: 0, pending: Vec::new() }
-    }
-
-    /// Makes and sends the frames that have begun by `elapsed`.
-    fn advance(&mut self, program: &Program, elapsed: Duration) -> Result<(), Failure> {
-        let Some(elapsed) = elapsed.checked_sub(self.offset) else { return Ok(()) };
-        let begun = program.cbr.frames_begun(elapsed);
-        while self.frames < begun {
-            if self.pending.len() >= PENDING_BYTES_MAX {
-                return Err(Failure::Stuck);
-            }
-            if program.marks {
-                let (stream, sequence) = (self.stream, self.frames);
-                let mark = Mark { stream, sequence, sent_ns: clock::monotonic_ns() };
-                mark.write_frame(program.cbr, &mut self.pending);
-            } else {
-                program.cbr.write_silence(self.frames, &mut self.pending);
-            }
-            self.frames += 1;
+    while !studio.is_over(origin.elapsed()) {
+        studio.begin_logins(origin.elapsed());
+        poll(&studio.set, &mut events, due.saturating_sub(origin.elapsed()))?;
+        let now = origin.elapsed();
+        for event in events.drain(..) {
+            studio.on_event(event.data.u64(), now);
         }
-        self.flush()?;
-        self.hear()
+        if now >= due {
+            let late = (now - due).as_micros();
+            studio.published.late_us.record(u64::try_from(late).unwrap_or(u64::MAX));
+            studio.advance(now);
+            due = (due + program.pace.max(PACE_MIN)).max(now);
+        }
+    }
+    Ok(studio.finish())
+}
+
+/// All sources of this process. Times are counted from the start of the run.
+struct Studio<'p> {
+    program: &'p Program,
+    set: OwnedFd,
+    /// Sources in the order of their mounts; those further back have not begun.
+    sources: Vec<Source>,
+    /// When the first was on air.
+    on_air_at: Option<Duration>,
+    published: Published,
+}
+
+impl<'p> Studio<'p> {
+    fn new(program: &'p Program) -> Result<Self, Errno> {
+        let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let published = Published::default();
+        Ok(Self { program, set, sources: Vec::new(), on_air_at: None, published })
     }
 
-    fn flush(&mut self) -> Result<(), Failure> {
-        while !self.pending.is_empty() {
-            match self.socket.write(&self.pending) {
-                Ok(0) => return Err(Failure::Closed),
-                Ok(taken) => {
-                    self.bytes += taken as u64;
-                    self.pending.drain(..taken);
+    fn is_over(&self, now: Duration) -> bool {
+        let all_begun = self.sources.len() == self.program.mounts.len();
+        if all_begun && self.sources.iter().all(Source::is_gone) {
+            return true;
+        }
+        let (Some(from), Some(duration)) = (self.on_air_at, self.program.duration) else {
+            return false;
+        };
+        now >= from + duration
+    }
+
+    /// Connects sources that have not begun, few at a time: a server may check passwords slowly on
+    /// purpose, and one that is asked for a thousand at once would answer none in time.
+    fn begin_logins(&mut self, now: Duration) {
+        let mut under_way = self.sources.iter().filter(|source| source.is_logging_in()).count();
+        while under_way < LOGINS_MAX && self.sources.len() < self.program.mounts.len() {
+            let number = self.sources.len();
+            match Source::connect(self.program, &self.set, number, now) {
+                Ok(source) => self.sources.push(source),
+                Err(failure) => {
+                    self.sources.push(Source::gone(number));
+                    let failures = &mut self.published.failures;
+                    Published::count(failures, failure, Phase::Connecting);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(failure_of(&error)),
             }
-        }
-        Ok(())
-    }
-
-    /// Whatever the server says meanwhile (Icecast: a late `200 OK`) is read and dropped; its end
-    /// of the connection closing is the end.
-    fn hear(&mut self) -> Result<(), Failure> {
-        match self.socket.read(&mut [0; 512]) {
-            Ok(0) => Err(Failure::Closed),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(failure_of(&error)),
+            under_way += 1;
         }
     }
-}
 
-/// Connects a source, and waits for the server's leave to send.
-fn connect(program: &Program, mount: &str) -> Result<TcpStream, (Failure, Phase)> {
-    let at = |phase| move |error: io::Error| (failure_of(&error), phase);
-    let mut socket = TcpStream::connect_timeout(&program.server, CONNECT_PATIENCE)
-        .map_err(at(Phase::Connecting))?;
-    socket.set_nodelay(true).map_err(at(Phase::Connecting))?;
-    socket.set_read_timeout(Some(LEAVE_PATIENCE)).map_err(at(Phase::Connecting))?;
-    let head = request(program, mount);
-    socket.write_all(head.as_bytes()).map_err(at(Phase::AwaitingHead))?;
-    await_leave(&mut socket).map_err(|failure| (failure, Phase::AwaitingHead))?;
-    socket.set_nonblocking(true).map_err(at(Phase::AwaitingHead))?;
-    Ok(socket)
-}
-
-fn request(program: &Program, mount: &str) -> String {
-    let login = STANDARD.encode(format!("{}:{}", program.user, program.password));
-    format!(
-        "PUT {mount} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {login}\r\n\
-         User-Agent: floe-loadtest\r\nContent-Type: audio/mpeg\r\nice-public: 0\r\n\
-         ice-name: load test {mount}\r\nice-bitrate: {}\r\nExpect: 100-continue\r\n\r\n",
-        program.authority,
-        program.cbr.kbit(),
-    )
-}
-
-/// Reads until the server says 100 or 200. A server that knows no `Expect` may say nothing until
-/// the body ends: after [`LEAVE_PATIENCE`] silence is leave (RFC 9110, 10.1.1).
-fn await_leave(socket: &mut TcpStream) -> Result<(), Failure> {
-    let mut held = Vec::new();
-    let mut buffer = [0; 1_024];
-    while held.len() < HEAD_BYTES_MAX {
-        match socket.read(&mut buffer) {
-            Ok(0) => return Err(Failure::Closed),
-            Ok(taken) => held.extend_from_slice(&buffer[..taken]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(failure_of(&error)),
+    fn on_event(&mut self, token: u64, now: Duration) {
+        let number = usize::try_from(token & !TITLE_BIT).unwrap_or(usize::MAX);
+        let Some(source) = self.sources.get_mut(number) else { return };
+        if token & TITLE_BIT != 0 {
+            return source.on_title_event(&mut self.published);
         }
-        match head::read(&held) {
-            HeadStep::More => {}
-            HeadStep::Malformed => return Err(Failure::HeadMalformed),
-            HeadStep::Done(head, _) if matches!(head.status, 100 | 200) => return Ok(()),
-            HeadStep::Done(head, _) => return Err(Failure::Status(head.status)),
+        let result = source.on_event(self.program, now);
+        self.note(number, result, now);
+    }
+
+    /// Sends what is due.
+    fn advance(&mut self, now: Duration) {
+        for number in 0..self.sources.len() {
+            let source = &mut self.sources[number];
+            let result = source.advance(self.program, now);
+            source.update_title(self.program, &self.set, now, &mut self.published);
+            self.note(number, result, now);
         }
     }
-    Err(Failure::HeadMalformed)
-}
 
-fn failure_of(error: &io::Error) -> Failure {
-    match Errno::from_io_error(error) {
-        Some(errno) => errno.into(),
-        None if error.kind() == ErrorKind::TimedOut => Failure::TimedOut,
-        None => Failure::Closed,
+    /// Counts what came of source `number`'s turn.
+    fn note(&mut self, number: usize, result: Result<(), Failure>, now: Duration) {
+        let source = &mut self.sources[number];
+        if let Err(failure) = result {
+            Published::count(&mut self.published.failures, failure, source.phase());
+            source.leave();
+        }
+        if source.has_just_gone_on_air() {
+            self.published.sources += 1;
+            self.on_air_at.get_or_insert(now);
+        }
+    }
+
+    fn finish(mut self) -> Published {
+        for source in &self.sources {
+            self.published.frames += source.frames;
+            self.published.bytes += source.bytes;
+        }
+        self.published
     }
 }
 
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
-/// About 16 s of 128 kbit/s. A server that takes less than real time for that long has failed.
-const PENDING_BYTES_MAX: usize = 256 * 1024;
+const EVENTS_AT_ONCE: usize = 1_024;
+/// Logins under way at once.
+const LOGINS_MAX: usize = 32;
+/// In a token: the event belongs to the title's connection and not to the stream's.
+const TITLE_BIT: u64 = 1 << 63;
 /// Waking more often than this is spinning.
 const PACE_MIN: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
+    use crate::frames::Codec;
     use crate::marks::Checker;
     use crate::outcome::MarkTally;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     fn program(server: SocketAddr) -> Program {
@@ -238,8 +209,9 @@ mod tests {
             mounts: vec!["/live".into()],
             user: "source".into(),
             password: "hackme".into(),
-            cbr: Cbr::new(128).unwrap(),
+            cbr: Cbr::new(Codec::Mp3, 128).unwrap(),
             marks: true,
+            titles_every: None,
             pace: Duration::from_millis(20),
             duration: Some(Duration::from_millis(50)),
         }
@@ -266,7 +238,7 @@ mod tests {
     #[test]
     fn a_source_logs_in_and_sends_frames_in_order() {
         let (address, server) = serve(b"HTTP/1.1 100 Continue\r\n\r\n");
-        let published = run(&program(address));
+        let published = run(&program(address)).unwrap();
         let (head, body) = server.join().unwrap();
         assert!(head.starts_with("PUT /live HTTP/1.1\r\n"), "{head}");
         assert!(head.contains("Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"), "{head}");
@@ -281,9 +253,88 @@ mod tests {
     #[test]
     fn a_refused_source_is_counted_by_its_status() {
         let (address, server) = serve(b"HTTP/1.0 401 Unauthorized\r\n\r\n");
-        let published = run(&program(address));
+        let published = run(&program(address)).unwrap();
         server.join().unwrap();
         assert_eq!(published.failures.into_iter().collect::<Vec<_>>(), [("status_401".into(), 1)]);
         assert_eq!((published.sources, published.frames), (0, 0));
+    }
+
+    /// Reads a request head.
+    fn head(socket: &mut std::net::TcpStream) -> String {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            socket.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    #[test]
+    fn titles_are_numbered_and_a_refused_one_is_counted_apart() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut program = program(listener.local_addr().unwrap());
+        program.mounts = vec!["/a b".replace(' ', "+")];
+        program.titles_every = Some(Duration::from_millis(10));
+        program.duration = None;
+        let server = std::thread::spawn(move || {
+            let (mut source, _) = listener.accept().unwrap();
+            head(&mut source);
+            source.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+            let mut asked = Vec::new();
+            for answer in [&b"HTTP/1.0 200 OK\r\n\r\n"[..], b"HTTP/1.0 403 No\r\n\r\n"] {
+                let (mut socket, _) = listener.accept().unwrap();
+                asked.push(head(&mut socket));
+                socket.write_all(answer).unwrap();
+                // Its end says that the answer was read.
+                let _ = socket.read_to_end(&mut Vec::new());
+            }
+            asked
+        });
+        let published = run(&program).unwrap();
+        let asked = server.join().unwrap();
+        assert!(
+            asked[0].starts_with(
+                "GET /admin/metadata?mode=updinfo&mount=/a%2Bb&song=floe-loadtest%201 HTTP/1.0\r\n"
+            ),
+            "{}",
+            asked[0]
+        );
+        assert!(asked[1].contains("song=floe-loadtest%202 "), "{}", asked[1]);
+        assert!(asked[1].contains("Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n"));
+        assert_eq!(published.titles, 1);
+        assert_eq!(published.title_failures.get("status_403"), Some(&1));
+        assert_eq!(published.sources, 1);
+    }
+
+    #[test]
+    fn many_aac_sources_send_at_once_from_one_thread() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut program = program(listener.local_addr().unwrap());
+        program.mounts = (0..LOGINS_MAX + 8).map(|number| format!("/{number}")).collect();
+        program.cbr = Cbr::new(Codec::Adts, 96).unwrap();
+        program.duration = Some(Duration::from_millis(200));
+        let sources = program.mounts.len();
+        let server = std::thread::spawn(move || {
+            let serve = |_| {
+                let (mut socket, _) = listener.accept().unwrap();
+                std::thread::spawn(move || {
+                    assert!(head(&mut socket).contains("Content-Type: audio/aac\r\n"));
+                    socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+                    let mut body = Vec::new();
+                    let _ = socket.read_to_end(&mut body);
+                    body
+                })
+            };
+            let served: Vec<_> = (0..sources).map(serve).collect();
+            served.into_iter().map(|body| body.join().unwrap()).collect::<Vec<_>>()
+        });
+        let published = run(&program).unwrap();
+        let bodies = server.join().unwrap();
+        assert_eq!((published.sources, published.failures.len()), (sources as u64, 0));
+        let mut tally = MarkTally::default();
+        for body in &bodies {
+            Checker::default().push(body, clock::monotonic_ns(), true, &mut tally);
+        }
+        assert_eq!((tally.frames, tally.wrong()), (published.frames, 0));
     }
 }

@@ -36,6 +36,11 @@ impl Socket {
         Ok(net::sockopt::socket_error(&self.0)??)
     }
 
+    /// Sends what is given at once instead of gathering it (`TCP_NODELAY`).
+    pub(crate) fn send_promptly(&self) -> Result<(), Errno> {
+        net::sockopt::set_tcp_nodelay(&self.0, true)
+    }
+
     /// Hands over as many of `bytes` as the connection takes now; zero is none yet.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
         match net::send(&self.0, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
