@@ -149,8 +149,6 @@ pub(crate) struct ListenArgs {
     /// TCP handshakes under way at once in each worker
     #[arg(long, default_value_t = 1_024)]
     pub(crate) connecting_max: usize,
-    #[command(flatten)]
-    pub(crate) behaviour: BehaviourArgs,
     /// Check every byte of COUNT listeners (100 if it is left out; all of them by `verify`); the
     /// source must be `publish --frame-marks`
     #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "100")]
@@ -161,10 +159,12 @@ pub(crate) struct ListenArgs {
     /// How often arrivals are looked at: the accuracy of gaps, and the generator's own cost
     ///
     /// The default is short for the server's sake: what waits in receive queues grows cold in the
-    /// CPU's caches, and on a machine of its own it is the server's next send that pays for it. At
-    /// 100,000 listeners the server took 1.05 of a core with a tick of 10 ms, 0.84 with 1 ms.
+    /// CPU's caches, and on one machine it is the server's next send that pays for it. At 100,000
+    /// listeners the server took 1.05 of a core with a tick of 10 ms, and 0.84 with 1 ms.
     #[arg(long, default_value = "1ms", value_parser = span)]
     pub(crate) tick: Duration,
+    #[command(flatten)]
+    pub(crate) behaviour: BehaviourArgs,
 }
 
 /// What listeners do beside listening. An option that is missing has the default of the command:
@@ -334,7 +334,8 @@ mod tests {
         for line in [
             "floe-loadtest listen --target http://127.0.0.1:8000/live --listeners 100000 --icy \
              --mounts /a,/b --rate 2000 --duration 30s --slow-fraction 0.2 --stop-fraction 0.1 \
-             --sources-from 127.0.0.0/9,127.128.0.9 --user-agent A --user-agent B --workers 6 --verify --max-gap 1.5s --max-connect 10s \
+             --sources-from 127.0.0.0/9,127.128.0.9 --user-agent A --workers 6 \
+             --user-agent B --verify --max-gap 1.5s --max-connect 10s \
              --min-rate 0.98 --no-drop --no-loss --server-pid 1 --json -",
             "floe-loadtest churn --target http://127.0.0.1:8000/live --leaves-per-s 200 --zap",
             "floe-loadtest storm --target http://127.0.0.1:8000/live --storm-at 10s --max-served 5s",

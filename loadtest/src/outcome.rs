@@ -235,8 +235,8 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-/// What all listeners of a worker, or of a load, lived through. Times, gaps and rates count for each
-/// connection anew.
+/// What all listeners of a worker, or of a load, lived through. Times, gaps and rates count for
+/// each connection anew.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Listeners that were to connect.

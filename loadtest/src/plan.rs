@@ -1,6 +1,6 @@
 //! What one worker has to do, as a value: the parent writes it, the worker reads it. Which listener
-//! behaves how follows from its number alone, so a run can be repeated. Fields that a plan leaves out
-//! have the value that changes nothing, so that older plans stay readable.
+//! behaves how follows from its number alone, so a run can be repeated. Fields that a plan leaves
+//! out have the value that changes nothing, so that older plans stay readable.
 
 use crate::addresses::{self, SourceNet};
 use floe::base::Moment;

@@ -247,8 +247,8 @@ impl Report {
         let (marks, icy) = (&self.outcome.marks, &self.outcome.icy);
         if marks.listeners > 0 {
             let sample = format!(
-                "{} listeners, {} frames: {} lost, {} corrupt, {} torn, {} out of order, {} strayed; \
-                 {} joined mid-frame",
+                "{} listeners, {} frames: {} lost, {} corrupt, {} torn, {} out of order, {} \
+                 strayed; {} joined mid-frame",
                 marks.listeners,
                 marks.frames,
                 marks.lost,
