@@ -16,13 +16,13 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// Once a [`PROGRESS_EVERY`].
+    /// Once a [`PROGRESS_EVERY`], and when the last listener has come as far as it means to.
     Progress(Progress),
     /// Last of all.
     Done(Box<Outcome>),
 }
 
-/// How often a worker tells how far it is. Often enough that the end of a ramp is not overslept.
+/// How often a worker tells how far it is. Often enough for a live display.
 pub const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// Descriptors that a worker needs beside its listeners: standard streams, epoll sets, some spare.
@@ -61,6 +61,7 @@ pub fn hold(
     crowd.stop_on(&stop)?;
 
     let (mut next_look, mut next_report) = (Moment::ZERO, Moment::ZERO);
+    let mut was_settled = false;
     while !crowd.is_told_to_stop() {
         let now = clock.now();
         crowd.begin_due(now);
@@ -70,9 +71,12 @@ pub fn hold(
             // From the planned time, not from now, so that ticks stay even; but never in arrears.
             next_look = (next_look + tick).max(now);
         }
-        if now >= next_report {
+        // The end of a ramp is told at once: it is measured by this message's arrival.
+        let is_settled = crowd.progress().pending == 0;
+        if now >= next_report || (is_settled && !was_settled) {
             tell(&Message::Progress(crowd.progress()))?;
             next_report = now + PROGRESS_EVERY;
+            was_settled = is_settled;
         }
         let now = clock.now();
         let look_in = if tick.is_zero() { PROGRESS_EVERY } else { next_look.since(now) };
