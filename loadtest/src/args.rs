@@ -3,7 +3,10 @@
 
 use crate::addresses::SourceNet;
 use crate::frames::Codec;
+use crate::scenario::Kind;
+use crate::server::Choice;
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +20,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run a scenario: server, sources and listeners as its file says, with limits and a report
+    Run(RunArgs),
+    /// Run one scenario against two servers in turn, and print what differs
+    Compare(CompareArgs),
     /// Hold many listeners, and measure what each of them gets
     Listen(ListenArgs),
     /// Hold listeners of which some leave every second and come back, as zapping audiences do
@@ -38,6 +45,60 @@ pub(crate) enum Command {
     /// Hold a part of the listeners (started by the other commands)
     #[command(hide = true)]
     Worker,
+    /// Hold a server that another command started, and end it with that
+    #[command(hide = true)]
+    Guard(GuardArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The scenario, e.g. loadtest/scenarios/smoke.toml
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The scenario, e.g. loadtest/scenarios/icecast.toml
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    /// Two of floe, floe=PATH, icecast2, icecast2=PATH, separated by a comma
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "floe,icecast2",
+        value_name = "SERVERS",
+        value_parser = choice
+    )]
+    pub(crate) servers: Vec<Choice>,
+    /// How often each server has its turn
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// Write the results as JSON to this file; below loadtest-results/ if missing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the report to this file; below loadtest-results/ if missing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GuardArgs {
+    /// Its folder, which is removed at the end
+    pub(crate) folder: PathBuf,
+    /// Its program
+    pub(crate) program: PathBuf,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -285,7 +346,7 @@ pub(crate) struct WatchArgs {
 }
 
 /// Reads `250ms`, `1.5s`, `30s`, `2m` or `1h`; a bare number is seconds.
-fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let seconds = match &text[digits.len()..] {
         "ms" => 0.001,
@@ -299,6 +360,18 @@ fn span(text: &str) -> Result<Duration, String> {
     if span > SPAN_MAX { Err("longer than a year".into()) } else { Ok(span) }
 }
 
+/// Reads `floe`, `icecast2` or either with `=PATH`.
+fn choice(text: &str) -> Result<Choice, String> {
+    let (name, program) = match text.split_once('=') {
+        Some((_, "")) => return Err("there is no path behind =".into()),
+        Some((name, path)) => (name, Some(PathBuf::from(path))),
+        None => (text, None),
+    };
+    let kind = [Kind::Floe, Kind::Icecast2].into_iter().find(|kind| kind.name() == name);
+    let kind = kind.ok_or_else(|| format!("{name:?} is neither floe nor icecast2"))?;
+    Ok(Choice { kind, program })
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must lie between 0 and 1".into()) }
@@ -310,7 +383,7 @@ fn rate(text: &str) -> Result<f64, String> {
     if possible { Ok(rate) } else { Err(format!("must lie between 0 and {RATE_MAX}")) }
 }
 
-fn codec(text: &str) -> Result<Codec, String> {
+pub(crate) fn codec(text: &str) -> Result<Codec, String> {
     match text {
         "mp3" => Ok(Codec::Mp3),
         "adts" => Ok(Codec::Adts),
@@ -346,6 +419,9 @@ mod tests {
              --password x --bitrate 128 --count 3 --frame-marks --codec adts --titles-every 5s",
             "floe-loadtest floor --listeners 16000 --bitrate 128 --beat 1s --duration 20s",
             "floe-loadtest watch --pid 1 --duration 1m",
+            "floe-loadtest run a.toml --json a.json --html a.html",
+            "floe-loadtest compare a.toml --servers floe,floe=/b --rounds 3",
+            "floe-loadtest guard /folder /bin/floe serve --config /x",
         ] {
             Cli::try_parse_from(line.split_whitespace()).unwrap();
         }
@@ -360,6 +436,14 @@ mod tests {
         for bad in ["", "s", "-1s", "1d", "1e400s", "nans", "9000h", "1 s", "\u{e9}"] {
             assert!(span(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn servers_are_read_with_their_binary() {
+        let floe = Choice { kind: Kind::Floe, program: None };
+        assert_eq!(choice("floe"), Ok(floe.clone()));
+        assert_eq!(choice("floe=/b"), Ok(Choice { program: Some("/b".into()), ..floe }));
+        assert!(choice("icecast2").is_ok() && choice("nginx").is_err() && choice("floe=").is_err());
     }
 
     #[test]

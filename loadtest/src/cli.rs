@@ -8,6 +8,7 @@ use crate::args::{
 };
 use crate::floor::{self, Beats};
 use crate::frames::{Cbr, Codec};
+use crate::guard;
 use crate::listen::{self, Load};
 use crate::plan::{Behaviour, Plan};
 use crate::players::PLAYERS;
@@ -28,6 +29,8 @@ use std::time::Duration;
 pub enum CliError {
     /// The target cannot or may not be loaded.
     Target(TargetError),
+    /// A scenario cannot be read or run: its file, and what is wrong.
+    Scenario(PathBuf, String),
     /// A mount cannot stand in a request.
     BadMount(String),
     /// The codec has no such bitrate.
@@ -42,6 +45,7 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Target(error) => error.fmt(f),
+            Self::Scenario(path, what) => write!(f, "{}: {what}", path.display()),
             Self::BadMount(mount) => {
                 write!(f, "{mount:?} is no mount: it must begin with / and have no spaces")
             }
@@ -75,6 +79,11 @@ impl Cli {
     /// If it could not run at all.
     pub fn run(self) -> Result<bool, CliError> {
         match self.command {
+            Command::Run(args) => args.run(),
+            Command::Compare(args) => args.run(),
+            Command::Guard(args) => {
+                Ok(guard::run(&args.folder, &args.program, &args.arguments).map(|()| true)?)
+            }
             Command::Listen(args) => load(args.crowd.json.clone(), args.into_load(LISTEN)?),
             Command::Churn(args) => load(args.crowd.json.clone(), args.into_load(CHURN)?),
             Command::Storm(args) => load(args.crowd.json.clone(), args.into_load(STORM)?),
