@@ -107,7 +107,7 @@ impl SourceThreads {
                 cbr,
                 marks: true,
                 titles_every: source.titles_every,
-                pace: PACE,
+                pace: source.pace,
                 duration: None,
             };
             let thread = std::thread::Builder::new().name("sources".into());
@@ -438,8 +438,6 @@ fn explained(error: io::Error, server: &UnderTest) -> io::Error {
     if tail.is_empty() { error } else { io::Error::other(format!("{error}\n{tail}")) }
 }
 
-/// As `publish` has it.
-const PACE: Duration = Duration::from_millis(20);
 /// How exactly the end of a ramp is seen.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A thousand sources log in one after the other within a few seconds.

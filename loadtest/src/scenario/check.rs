@@ -121,6 +121,9 @@ fn check_source(source: &Source) -> Result<(), String> {
     if Cbr::new(codec, kbit).is_none() {
         return Err(format!("bitrate_kbit = {kbit}; one of {:?}", codec.bitrates()));
     }
+    if !PACES.contains(&source.pace) {
+        return Err(format!("pace = {:?}; {:?} to {:?}", source.pace, PACES.start(), PACES.end()));
+    }
     if source.titles_every.is_some_and(|every| every < TITLES_EVERY_MIN) {
         return Err(format!("titles_every is too short; at least {TITLES_EVERY_MIN:?}"));
     }
@@ -233,6 +236,8 @@ const NAME_BYTES_MAX: usize = 64;
 const LISTENERS_MAX: u64 = 10_000_000;
 /// As many as `publish --count` takes.
 const SOURCES_MAX: u32 = 10_000;
+/// What a source may wait between two sends: a burst of a second is what listeners would notice.
+const PACES: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
 /// As `publish --titles-every` has it: each title is a request of its own.
 const TITLES_EVERY_MIN: Duration = Duration::from_millis(100);
 /// More than a machine can open; a slip of the finger above it.

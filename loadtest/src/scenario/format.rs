@@ -99,6 +99,9 @@ pub struct Source {
     /// Its bitrate in kbit/s.
     #[serde(default = "bitrate_default")]
     pub bitrate_kbit: u32,
+    /// How often each sends what has come due: encoders on libshout send 4 KB at once.
+    #[serde(default = "pace_default", deserialize_with = "span")]
+    pub pace: Duration,
     /// A new title so often.
     #[serde(default, deserialize_with = "span_if")]
     pub titles_every: Option<Duration>,
@@ -291,6 +294,11 @@ fn connecting_default() -> u32 {
 
 fn half() -> f64 {
     0.5
+}
+
+/// As `publish` has it.
+fn pace_default() -> Duration {
+    Duration::from_millis(20)
 }
 
 fn bitrate_default() -> u32 {
