@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing", LOGGING),
     ("tracing-subscriber", &["boot"]),
     ("divan", &[TESTS]),
+    ("io-uring", &[TESTS]),
     ("proptest", &[TESTS]),
     ("tempfile", &[TESTS]),
 ];
