@@ -119,7 +119,7 @@ struct Side<'c> {
 impl<'c> Side<'c> {
     fn new(crowd: &'c mut Crowd, setting: Setting, load: &Load) -> io::Result<Self> {
         let beat = load.beat * setting.beat_percent / 100;
-        let bytes = (beat.as_secs_f64() * BYTES_PER_S).round() as usize;
+        let bytes = (beat.as_secs_f64() * f64::from(load.bytes_per_s)).round() as usize;
         let way = Way::open(&setting, crowd.descriptors(setting.order), bytes)?;
         Ok(Self {
             crowd,
@@ -173,9 +173,6 @@ impl<'c> Side<'c> {
         })
     }
 }
-
-/// 128 kbit/s.
-const BYTES_PER_S: f64 = 16_000.0;
 
 /// How far the range that is sent moves from slot to slot: 20 ms of stream, and odd, because frames
 /// begin anywhere.

@@ -47,6 +47,9 @@ struct Args {
     /// Times that each variant runs on either half
     #[arg(long)]
     rounds: Option<usize>,
+    /// What a listener hears, in kbit/s; the longest beat of it must fit in a segment
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=256))]
+    bitrate: u32,
     /// Milliseconds that readers sleep between two looks; 0 wakes them for each arrival
     #[arg(long, default_value_t = 0)]
     tick_ms: u64,
@@ -72,8 +75,10 @@ enum Role {
 struct Load {
     /// On either side.
     listeners: usize,
-    /// Of a beat of 100 per cent. A listener hears 128 kbit/s: 16,000 bytes in each second.
+    /// Of a beat of 100 per cent.
     beat: Duration,
+    /// What each is sent in a second.
+    bytes_per_s: u32,
     span: Duration,
     rounds: usize,
     tick_ms: u64,
@@ -86,6 +91,7 @@ impl Load {
         Self {
             listeners: args.listeners.unwrap_or(listeners).div_ceil(2).max(1),
             beat: Duration::from_millis(beat_ms),
+            bytes_per_s: args.bitrate * 125,
             span: Duration::try_from_secs_f64(args.seconds.unwrap_or(seconds)).unwrap_or_default(),
             rounds: args.rounds.unwrap_or(rounds).max(1),
             tick_ms: args.tick_ms,
@@ -104,8 +110,9 @@ fn main() -> io::Result<()> {
     let mut out = io::stdout();
     writeln!(
         out,
-        "2 times {} listeners, 16,000 bytes a second each; runs of {:?}, {} rounds; {}; {}",
+        "2 times {} listeners, {} bytes a second each; runs of {:?}, {} rounds; {}; {}",
         load.listeners,
+        load.bytes_per_s,
         load.span,
         load.rounds,
         match load.tick_ms {
