@@ -6,9 +6,10 @@ use std::time::Duration;
 /// Lines in a request head. Browsers send about 20; Icecast stops at 32.
 pub const HEADER_LINES_MAX: usize = 64;
 
-/// Messages waiting in one lane between two threads. Fewer makes a burst of mounts wait for a turn
-/// of the receiver, more only hides a receiver that is stuck.
-pub const LANE_MESSAGES_MAX: usize = 1024;
+/// Messages waiting in one lane between two threads. A thousand mounts that publish in the same
+/// moment are three thousand; fewer makes them wait for a turn of the receiver, more only hides a
+/// receiver that is stuck.
+pub const LANE_MESSAGES_MAX: usize = 4096;
 
 /// Source bytes read by one receive. A 320 kbit/s encoder fills a tenth of it a second; a relay
 /// that catches up needs it whole.
