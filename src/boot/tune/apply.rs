@@ -57,18 +57,23 @@ pub(super) fn apply(host: &Host, aim: &Aim) -> Result<Done, Failure> {
     if !changes.is_empty() {
         write_file(host, SYSCTL_FILE, &files::sysctls(aim, &changes))?;
     }
-    let planned = changes.len();
-    changes.retain(|change| {
+    changes.retain_mut(|change| {
         let Sysctl { key, need, .. } = change.sysctl;
-        done.set(host, key, &change.wanted, *need)
+        if done.set(host, key, &change.wanted, *need) {
+            return true;
+        }
+        // What an earlier `--apply` set is still in force, so the note of what it was stays.
+        let Some(kept) = earlier.iter().find(|kept| kept.key == *key) else { return false };
+        change.wanted.clone_from(&kept.value);
+        true
     });
     match changes.len() {
         0 => {
             remove_file(host, SYSCTL_FILE)?;
             done.lines.push(format!("no kernel variable to be set, so no {SYSCTL_FILE}"));
         }
-        taken => {
-            if taken < planned {
+        _ => {
+            if !done.refused.is_empty() {
                 // What the kernel refused now would be refused again at each boot.
                 write_file(host, SYSCTL_FILE, &files::sysctls(aim, &changes))?;
             }
@@ -328,6 +333,27 @@ mod tests {
         assert_eq!(keys, ["net.ipv4.tcp_mem"]);
         assert!(undo(&fake.host).unwrap().refused.is_empty());
         assert_eq!(fake.values()[0], before[0]);
+    }
+
+    /// Makes a variable read 65536 and refuse to be written, even by root: every Linux has such a
+    /// variable (`NGROUPS_MAX`).
+    fn freeze(fake: &Fake, path: &str) {
+        let path = fake.host.path(path);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/proc/sys/kernel/ngroups_max", &path).unwrap();
+    }
+
+    #[test]
+    fn a_refused_second_apply_forgets_nothing_of_what_the_first_one_set() {
+        let fake = Fake::new();
+        apply(&fake.host, &Aim { backlog: 65_536, ..aim(150_000) }).unwrap();
+        freeze(&fake, "/proc/sys/net/core/somaxconn");
+        let done = apply(&fake.host, &Aim { backlog: 131_072, ..aim(150_000) }).unwrap();
+        assert!(done.failed && done.refused[0].starts_with("net.core.somaxconn = 131072: "));
+        let text = fs::read_to_string(fake.host.path(SYSCTL_FILE)).unwrap();
+        let kept = files::kept(&text).into_iter().find(|kept| kept.key == "net.core.somaxconn");
+        let kept = kept.expect("65536 is still in force, and was set by --apply");
+        assert_eq!((kept.before.as_str(), kept.value.as_str()), ("4096", "65536"));
     }
 
     #[test]
