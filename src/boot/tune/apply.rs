@@ -19,6 +19,9 @@ use super::host::Host;
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-floe.conf";
 const LIMITS_FILE: &str = "/etc/security/limits.d/60-floe.conf";
 
+/// The most that a limit of descriptors may be.
+const NR_OPEN: &str = "fs.nr_open";
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub(super) struct Done {
@@ -80,16 +83,37 @@ pub(super) fn apply(host: &Host, aim: &Aim) -> Result<Done, Failure> {
             done.lines.push(format!("wrote {SYSCTL_FILE}"));
         }
     }
-    if host.path(LIMITS_FILE).parent().is_some_and(Path::is_dir) {
-        write_file(host, LIMITS_FILE, &files::limits(aim))?;
-        done.lines.push(format!("wrote {LIMITS_FILE}"));
-    }
+    apply_limits(host, aim, &mut done)?;
     let rows = tuning::table(aim, &host.facts());
     for row in rows.iter().filter(|row| row.fails()) {
         let how = row.set.as_deref().unwrap_or_default();
         done.lines.push(format!("still to be done by hand: {}: {how}", row.name));
     }
     Ok(done)
+}
+
+/// Writes the limits of the user `floe`, unless they would keep everybody from signing in as it.
+fn apply_limits(host: &Host, aim: &Aim, done: &mut Done) -> Result<(), Failure> {
+    if !host.path(LIMITS_FILE).parent().is_some_and(Path::is_dir) {
+        return Ok(());
+    }
+    let most = host.sysctl(NR_OPEN).and_then(|most| most.parse::<u64>().ok());
+    match most.filter(|most| aim.open_files() > *most) {
+        // The kernel refused to raise it, as in a container, and pam_limits(8) ends a session
+        // whose limits it cannot set.
+        Some(most) => {
+            remove_file(host, LIMITS_FILE)?;
+            done.lines.push(format!(
+                "no {LIMITS_FILE}: with more descriptors than {NR_OPEN}, which is {most}, nobody \
+                 could sign in as floe"
+            ));
+        }
+        None => {
+            write_file(host, LIMITS_FILE, &files::limits(aim))?;
+            done.lines.push(format!("wrote {LIMITS_FILE}"));
+        }
+    }
+    Ok(())
 }
 
 /// Takes back what [`apply`] did. Where nothing was done it does nothing.
@@ -354,6 +378,17 @@ mod tests {
         let kept = files::kept(&text).into_iter().find(|kept| kept.key == "net.core.somaxconn");
         let kept = kept.expect("65536 is still in force, and was set by --apply");
         assert_eq!((kept.before.as_str(), kept.value.as_str()), ("4096", "65536"));
+    }
+
+    #[test]
+    fn no_limit_above_what_the_kernel_allows_locks_anybody_out() {
+        let fake = Fake::new();
+        apply(&fake.host, &aim(150_000)).unwrap();
+        assert!(fake.host.path(LIMITS_FILE).exists());
+        freeze(&fake, "/proc/sys/fs/nr_open");
+        let done = apply(&fake.host, &aim(150_000)).unwrap();
+        assert!(done.lines.iter().any(|line| line.contains("65536, nobody")), "{:?}", done.lines);
+        assert!(!fake.host.path(LIMITS_FILE).exists(), "an older one is as bad");
     }
 
     #[test]
