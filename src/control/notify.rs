@@ -92,8 +92,9 @@ impl Notify {
 
     /// How long a core may stand still before it is called stuck: with a watchdog no longer than
     /// the time between two pings, so that the log names the core before the process is killed.
+    /// A watchdog below [`WATCHDOG_MIN`] makes it no shorter: healthy cores would be called stuck.
     pub(super) fn stuck_after(&self) -> Duration {
-        self.ping_every.map_or(STUCK_AFTER, |every| every.min(STUCK_AFTER))
+        self.ping_every.map_or(STUCK_AFTER, |every| every.clamp(WATCHDOG_MIN / 2, STUCK_AFTER))
     }
 
     /// Tells what is new, if anything is; says whether the watchdog's time begins anew, as by a
@@ -192,6 +193,7 @@ fn status(facts: &Facts<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::HOUSEKEEPING;
 
     const WATCHDOG: Duration = Duration::from_secs(30);
 
@@ -313,7 +315,15 @@ mod tests {
         let stuck_after =
             |watchdog| Notify { ping_every: watchdog, ..Notify::default() }.stuck_after();
         assert_eq!(stuck_after(None), STUCK_AFTER);
-        assert_eq!(stuck_after(Some(Duration::from_secs(1))), Duration::from_secs(1));
+        assert_eq!(stuck_after(Some(Duration::from_secs(3))), Duration::from_secs(3));
         assert_eq!(stuck_after(Some(Duration::from_secs(60))), STUCK_AFTER);
+    }
+
+    #[test]
+    fn a_watchdog_of_a_moment_calls_no_healthy_core_stuck() {
+        for watchdog in [Duration::from_nanos(500), HOUSEKEEPING] {
+            let notify = Notify { ping_every: Some(watchdog), ..Notify::default() };
+            assert!(notify.stuck_after() >= 2 * HOUSEKEEPING, "cores count that seldom");
+        }
     }
 }
