@@ -75,6 +75,16 @@ fn said(output: &Output) -> String {
     String::from_utf8(text).expect("it prints text")
 }
 
+/// It would set `tcp_mem` to fifty pages, and the host could not be reached any more.
+#[test]
+fn a_file_for_few_listeners_on_any_host_does_not_starve_it() {
+    let host = host(&[]);
+    let few = said(&tune(&host, &["--sysctl-file", "--listeners", "10"]));
+    assert_eq!(few, said(&tune(&host, &["--sysctl-file"])));
+    let many = said(&tune(&host, &["--sysctl-file", "--listeners", "200000"]));
+    assert!(many.contains("net.ipv4.tcp_mem = 1000000 "), "{many}");
+}
+
 #[test]
 fn apply_and_undo_leave_the_host_as_it_was() {
     let host = host(SMALL);

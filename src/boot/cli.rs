@@ -102,7 +102,8 @@ pub struct TuneArgs {
     /// As root: restore what --apply changed and remove its files.
     #[arg(long, group = "act")]
     pub undo: bool,
-    /// Print a sysctl.d file for any host; it takes no notice of this one.
+    /// Print a sysctl.d file for any host; it takes no notice of this one, and plans for 100,000
+    /// listeners at least, since fewer would lower what hosts have by default.
     #[arg(long, group = "act")]
     pub sysctl_file: bool,
     /// Print a limits.d file for any host; it takes no notice of this one.

@@ -36,7 +36,12 @@ pub(super) fn tune(args: &TuneArgs) -> Result<(), Failure> {
     }
     let kbit = u64::from(args.bitrate);
     if args.sysctl_file || args.limits_file {
-        let aim = Aim::anywhere(args.listeners.map_or(LISTENERS, u64::from), kbit);
+        let mut aim = Aim::anywhere(args.listeners.map_or(LISTENERS, u64::from), kbit);
+        if args.sysctl_file {
+            // With the few pages that ten listeners need no host could even be reached any more:
+            // the file sets what it says, and knows nothing of what there is.
+            aim.listeners = aim.listeners.max(LISTENERS);
+        }
         let text =
             if args.sysctl_file { files::any_sysctls(&aim) } else { files::any_limits(&aim) };
         return print(text.trim_end());
