@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::base::CloseReason;
 use crate::base::limits::{ACCEPT_BATCH, ACCEPT_PAUSE};
+use crate::base::{CloseReason, Moment};
 use crate::rt::net::{AcceptFault, Listener};
 use crate::rt::socket::Socket;
 use crate::rt::task::{self, Either, Queues, Signal};
@@ -27,8 +27,9 @@ pub(super) async fn run(shared: Shared, listener: Listener, queues: Queues, clos
         match accepted {
             Ok(socket) => {
                 batch.push(socket);
-                listener.accept_waiting(pace.room(), &mut batch);
-                pace.taken += u32::try_from(batch.len()).unwrap_or(u32::MAX);
+                let now = shared.borrow().clock.now();
+                listener.accept_waiting(pace.room(now), &mut batch);
+                pace.took(batch.len());
                 shared.borrow().counters.accepted.add(batch.len() as u64);
                 for socket in batch.drain(..) {
                     let too_fast = !shared.borrow().admits_rate(&socket);
@@ -49,7 +50,7 @@ pub(super) async fn run(shared: Shared, listener: Listener, queues: Queues, clos
                 task::sleep(ACCEPT_PAUSE).await;
             }
         }
-        let rest = pace.rest(&shared);
+        let rest = pace.rest(shared.borrow().clock.now());
         if rest > Duration::ZERO {
             task::sleep(rest).await;
         } else {
@@ -71,31 +72,32 @@ async fn session(shared: Shared, socket: Socket, too_fast: bool) {
 struct Pace {
     per_slice: u32,
     taken: u32,
-    slice_began: crate::base::Moment,
+    slice_began: Moment,
 }
 
 impl Pace {
     fn new(per_second: u32) -> Self {
         let per_slice = if per_second == 0 { u32::MAX } else { per_second.div_ceil(10) };
-        Self { per_slice, taken: 0, slice_began: crate::base::Moment::ZERO }
+        Self { per_slice, taken: 0, slice_began: Moment::ZERO }
     }
 
-    /// How many more may come with the one that was just accepted.
-    fn room(&self) -> usize {
+    /// How many more may come with the one that was just accepted. It belongs to the slice of
+    /// `now`, which begins with it if the last one is over.
+    fn room(&mut self, now: Moment) -> usize {
+        if now.since(self.slice_began) >= RATE_SLICE {
+            (self.slice_began, self.taken) = (now, 0);
+        }
         let left = self.per_slice.saturating_sub(self.taken).saturating_sub(1);
         usize::try_from(left).unwrap_or(usize::MAX).min(ACCEPT_BATCH - 1)
     }
 
+    /// So many came, with the first of them.
+    fn took(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
     /// How long to wait before the next accept.
-    fn rest(&mut self, shared: &Shared) -> Duration {
-        if self.per_slice == u32::MAX {
-            self.taken = 0;
-            return Duration::ZERO;
-        }
-        let now = shared.borrow().clock.now();
-        if now.since(self.slice_began) >= RATE_SLICE {
-            (self.slice_began, self.taken) = (now, 0);
-        }
+    fn rest(&self, now: Moment) -> Duration {
         if self.taken < self.per_slice {
             return Duration::ZERO;
         }
@@ -124,5 +126,28 @@ mod tests {
         }
         let task_bytes = bytes(session);
         assert!(task_bytes <= 2048, "{task_bytes}");
+    }
+
+    /// Connections accepted in ten seconds in which more wait than may come, after an idle one.
+    fn accepted_in_ten_seconds(per_second: u32) -> usize {
+        let mut pace = Pace::new(per_second);
+        let mut now = Moment::ZERO + Duration::from_secs(1);
+        let end = now + Duration::from_secs(10);
+        let mut accepted = 0;
+        while now < end {
+            let batch = 1 + pace.room(now);
+            pace.took(batch);
+            accepted += batch;
+            now = now + pace.rest(now).max(Duration::from_millis(1));
+        }
+        accepted
+    }
+
+    #[test]
+    fn batches_let_no_more_through_than_the_rate() {
+        for per_second in [10, 50, 1_000, 5_000] {
+            assert_eq!(accepted_in_ten_seconds(per_second), per_second as usize * 10);
+        }
+        assert_eq!(accepted_in_ten_seconds(0), 10_000 * ACCEPT_BATCH, "no rate");
     }
 }
