@@ -83,7 +83,10 @@ pub(super) fn apply(host: &Host, aim: &Aim) -> Result<Done, Failure> {
             done.lines.push(format!("wrote {SYSCTL_FILE}"));
         }
     }
-    apply_limits(host, aim, &mut done)?;
+    apply_limits(host, aim, &mut done).map_err(|Failure(text)| {
+        // The lines of what was done are not printed now, so this one has to say it.
+        Failure::new(format!("{text}. Kernel variables are set; floe tune --undo restores them"))
+    })?;
     let rows = tuning::table(aim, &host.facts());
     for row in rows.iter().filter(|row| row.fails()) {
         let how = row.set.as_deref().unwrap_or_default();
@@ -215,7 +218,11 @@ fn write_file(host: &Host, path: &str, text: &str) -> Result<(), Failure> {
         fs::rename(&new, &real)?;
         sync_folder(&real)
     };
-    write().map_err(|error| trouble("write", path, &error))
+    write().map_err(|error| {
+        // On a full disk a part of it would stay, and `--undo` would not find it.
+        let _ = fs::remove_file(&new);
+        trouble("write", path, &error)
+    })
 }
 
 /// Removes a file; one that is not there is removed already.
@@ -378,6 +385,26 @@ mod tests {
         let kept = files::kept(&text).into_iter().find(|kept| kept.key == "net.core.somaxconn");
         let kept = kept.expect("65536 is still in force, and was set by --apply");
         assert_eq!((kept.before.as_str(), kept.value.as_str()), ("4096", "65536"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_put_in_place_leaves_no_part_and_says_what_is_set() {
+        let fake = Fake::new();
+        let before = fake.values();
+        // A file cannot be renamed over a folder. It comes after the look at what is there, as a
+        // disk that becomes full does.
+        let path = fake.host.path(LIMITS_FILE);
+        fs::create_dir(&path).unwrap();
+        assert!(write_file(&fake.host, LIMITS_FILE, "").is_err());
+        assert_eq!(fake.files(), [path.display().to_string()], "no part of the new one");
+        fs::remove_dir(&path).unwrap();
+        fs::create_dir(path.with_extension("conf.new")).unwrap();
+        let Err(Failure(text)) = apply(&fake.host, &aim(150_000)) else {
+            panic!("it cannot write")
+        };
+        assert!(text.contains("limits.d") && text.contains("--undo restores"), "{text}");
+        undo(&fake.host).unwrap();
+        assert_eq!(fake.values(), before);
     }
 
     #[test]
