@@ -23,8 +23,8 @@ pub fn files_open_with_their_purpose(tree: &Tree) -> Vec<Fault> {
         .collect()
 }
 
-/// `docs/decisions/NNNN-name.md` counts from 0001 without gap or double; each file has a title and
-/// a line that tells its status.
+/// `docs/decisions/NNNN-name.md` counts from 0001 without gap or double; each file has a title, a
+/// line that tells its status, and a line in the index of the book.
 pub fn decisions_are_in_order(tree: &Tree) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut expected = 1;
@@ -44,6 +44,10 @@ pub fn decisions_are_in_order(tree: &Tree) -> Vec<Fault> {
         }
         if !file.text.starts_with("# ") {
             faults.push(Fault::new(file, 1, "opens with a title"));
+        }
+        let index = tree.file("docs/README.md");
+        if index.is_some_and(|index| !index.text.contains(&format!("(decisions/{name})"))) {
+            faults.push(Fault::new(file, 0, "has no line in docs/README.md"));
         }
         if !file.text.lines().take(10).any(|line| line.to_lowercase().contains("status:")) {
             faults.push(Fault::new(file, 1, "tells its status: `Status: accepted`"));
@@ -175,6 +179,8 @@ fn decisions_out_of_order_are_caught() {
     assert_eq!(faults(&[first, ("docs/decisions/0001-two.md", right)]), 1, "double");
     assert_eq!(faults(&[("docs/decisions/one.md", right)]), 1, "no number");
     assert_eq!(faults(&[("docs/decisions/0001-one.md", "One\n")]), 2, "no title, no status");
+    let index = |text| faults(&[first, ("docs/README.md", text)]);
+    assert_eq!((index("[0001](decisions/0001-one.md)\n"), index("[0001](decisions/)\n")), (0, 1));
 }
 
 #[test]
