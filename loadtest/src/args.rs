@@ -3,6 +3,7 @@
 
 use crate::addresses::SourceNet;
 use crate::frames::Codec;
+use crate::publish::{PACES, TITLES_EVERY_MIN};
 use crate::scenario::Kind;
 use crate::server::Choice;
 use clap::{Args, Parser, Subcommand};
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     Verify(ListenArgs),
     /// Measure delay, loss and order from `publish --frame-marks` to listeners on the same machine
     Delay(DelayArgs),
-    /// Publish generated MP3 in real time
+    /// Publish generated MP3 or AAC in real time
     Publish(PublishArgs),
     /// Measure the bare send loop: what no server on this machine gets below
     Floor(FloorArgs),
@@ -205,7 +206,7 @@ pub(crate) struct ListenArgs {
     )]
     pub(crate) listeners: u64,
     /// Connections to start per second; 0 starts all at once
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// TCP handshakes under way at once in each worker
     #[arg(long, default_value_t = 1_024)]
@@ -294,10 +295,10 @@ pub(crate) struct PublishArgs {
     #[arg(long)]
     pub(crate) frame_marks: bool,
     /// Set each source's title to the next number so often, so that `verify` can check their order
-    #[arg(long, value_parser = span, value_name = "SPAN")]
+    #[arg(long, value_parser = titles_every, value_name = "SPAN")]
     pub(crate) titles_every: Option<Duration>,
     /// How often to send what is due
-    #[arg(long, default_value = "20ms", value_parser = span)]
+    #[arg(long, default_value = "20ms", value_parser = pace)]
     pub(crate) pace: Duration,
     /// How long; until ended if missing
     #[arg(long, value_parser = span)]
@@ -360,6 +361,18 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     if span > SPAN_MAX { Err("longer than a year".into()) } else { Ok(span) }
 }
 
+fn titles_every(text: &str) -> Result<Duration, String> {
+    let every = span(text)?;
+    let possible = every >= TITLES_EVERY_MIN;
+    if possible { Ok(every) } else { Err(format!("at least {TITLES_EVERY_MIN:?}")) }
+}
+
+fn pace(text: &str) -> Result<Duration, String> {
+    let pace = span(text)?;
+    let (shortest, longest) = (PACES.start(), PACES.end());
+    if PACES.contains(&pace) { Ok(pace) } else { Err(format!("{shortest:?} to {longest:?}")) }
+}
+
 /// Reads `floe`, `icecast2` or either with `=PATH`.
 fn choice(text: &str) -> Result<Choice, String> {
     let (name, program) = match text.split_once('=') {
@@ -392,7 +405,7 @@ pub(crate) fn codec(text: &str) -> Result<Codec, String> {
 }
 
 /// More connections a second than the TCP of one machine carries by far.
-const RATE_MAX: f64 = 1e6;
+pub(crate) const RATE_MAX: f64 = 1e6;
 /// Keeps sums of spans far from overflow.
 const SPAN_MAX: Duration = Duration::from_secs(366 * 86_400);
 
@@ -447,12 +460,14 @@ mod tests {
     }
 
     #[test]
-    fn shares_rates_and_codecs_out_of_range_are_refused() {
+    fn shares_rates_codecs_and_paces_out_of_range_are_refused() {
         assert_eq!(share("0.2"), Ok(0.2));
         for bad in ["", "1.1", "-0.1", "nan", "x"] {
             assert!(share(bad).is_err(), "{bad}");
         }
         assert!(rate("2500").is_ok() && rate("-1").is_err() && rate("nan").is_err());
         assert!(codec("adts").is_ok() && codec("AAC").is_err() && codec("").is_err());
+        assert!(titles_every("100ms").is_ok() && titles_every("99ms").is_err());
+        assert!(pace("1s").is_ok() && pace("0s").is_err() && pace("2s").is_err());
     }
 }

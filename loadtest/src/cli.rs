@@ -203,7 +203,7 @@ const VERIFY: Preset = Preset { name: "verify", verifies: true, ..LISTEN };
 impl ListenArgs {
     fn into_load(self, preset: Preset) -> Result<Load, CliError> {
         let mut load = self.crowd.load(preset.name, self.listeners)?;
-        load.plan.rate = self.rate.max(0.0);
+        load.plan.rate = self.rate;
         load.plan.connecting_max = self.connecting_max.max(1);
         load.plan.checked = self.verify.unwrap_or(if preset.verifies { self.listeners } else { 0 });
         load.plan.copy = self.copy;
@@ -259,7 +259,7 @@ impl PublishArgs {
             cbr,
             marks: self.frame_marks,
             pace: self.pace,
-            titles_every: self.titles_every.map(|every| every.max(TITLES_EVERY_MIN)),
+            titles_every: self.titles_every,
             duration: self.duration,
         })
         .map_err(io::Error::from)?;
@@ -364,8 +364,6 @@ fn bytes_per_s(kbit: u32) -> u64 {
     u64::from(kbit) * 1_000 / 8
 }
 
-/// Between two titles of one source; more often is a flood and no test of titles.
-const TITLES_EVERY_MIN: Duration = Duration::from_millis(100);
 const CONNECTING_MAX: usize = 1_024;
 
 #[cfg(test)]

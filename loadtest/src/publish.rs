@@ -18,6 +18,7 @@ use serde::Serialize;
 use source::Source;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// What to publish, and where.
@@ -90,7 +91,7 @@ pub fn run(program: &Program) -> Result<Published, Errno> {
             let late = (now - due).as_micros();
             studio.published.late_us.record(u64::try_from(late).unwrap_or(u64::MAX));
             studio.advance(now);
-            due = (due + program.pace.max(PACE_MIN)).max(now);
+            due = (due + program.pace.max(*PACES.start())).max(now);
         }
     }
     Ok(studio.finish())
@@ -190,8 +191,12 @@ const EVENTS_AT_ONCE: usize = 1_024;
 const LOGINS_MAX: usize = 32;
 /// In a token: the event belongs to the title's connection and not to the stream's.
 const TITLE_BIT: u64 = 1 << 63;
-/// Waking more often than this is spinning.
-const PACE_MIN: Duration = Duration::from_millis(1);
+/// How often sources may be asked to send: more often is spinning, and listeners would notice a
+/// burst of more than a second.
+pub const PACES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
+/// Between two titles of one source, each of which is a request of its own; more often is a flood
+/// and no test of titles.
+pub const TITLES_EVERY_MIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

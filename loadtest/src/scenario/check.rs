@@ -2,10 +2,11 @@
 //! other, shares above one, mounts without a source. Every fault names its line and the cure.
 
 use super::format::{Crowd, Scenario, Server, Source};
+use crate::args::RATE_MAX;
 use crate::frames::Cbr;
+use crate::publish::{PACES, TITLES_EVERY_MIN};
 use crate::target;
 use std::fmt;
-use std::time::Duration;
 use toml::Spanned;
 
 /// Why a scenario cannot be run.
@@ -236,12 +237,6 @@ const NAME_BYTES_MAX: usize = 64;
 const LISTENERS_MAX: u64 = 10_000_000;
 /// As many as `publish --count` takes.
 const SOURCES_MAX: u32 = 10_000;
-/// What a source may wait between two sends: a burst of a second is what listeners would notice.
-const PACES: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
-/// As `publish --titles-every` has it: each title is a request of its own.
-const TITLES_EVERY_MIN: Duration = Duration::from_millis(100);
-/// More than a machine can open; a slip of the finger above it.
-const RATE_MAX: f64 = 1_000_000.0;
 /// The mix stands in every worker's plan, name by name.
 const AGENTS_MAX: u32 = 1_000;
 
@@ -251,6 +246,8 @@ mod tests {
 
     const GOOD: &str = "name = \"good\"\nduration = \"2s\"\n[server]\nkind = \"floe\"\n\
                         [[source]]\nmount = \"/live\"\n[[crowd]]\nname = \"all\"\nlisteners = 5\n";
+
+    const PAGE: &str = include_str!("../../../docs/loadtest.md");
 
     fn fault(text: &str) -> ScenarioError {
         parse(text).unwrap_err()
@@ -273,9 +270,31 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(path.file_stem().unwrap().to_str(), Some(scenario.name.as_str()));
             assert!(!scenario.about.is_empty(), "{}", path.display());
+            assert!(PAGE.contains(&format!("`{}`", scenario.name)), "{}", path.display());
             count += 1;
         }
         assert!(count >= 12, "{count}");
+    }
+
+    /// The keys are taken from the fault that an unknown one makes: it lists those there are.
+    #[test]
+    fn the_page_explains_every_key() {
+        let (head, crowd) = GOOD.split_once("[server]\n").unwrap();
+        for text in [
+            format!("unknown = 1\n{GOOD}"),
+            format!("{head}[server]\nunknown = 1\n{crowd}"),
+            GOOD.replace("[[source]]\n", "[[source]]\nunknown = 1\n"),
+            format!("{GOOD}unknown = 1\n"),
+            format!("{GOOD}[limits]\nunknown = 1\n"),
+            format!("{GOOD}limits = {{ unknown = 1 }}\n"),
+        ] {
+            let what = fault(&text).what;
+            let (_, keys) = what.split_once("expected one of ").expect("it lists the keys");
+            let tables = ["`server`", "`source`", "`crowd`", "`host`"];
+            for key in keys.split(", ").filter(|key| !tables.contains(key)) {
+                assert!(PAGE.contains(key), "docs/loadtest.md lacks {key}");
+            }
+        }
     }
 
     #[test]
