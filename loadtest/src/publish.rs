@@ -219,7 +219,7 @@ mod tests {
             marks: true,
             titles_every: None,
             pace: Duration::from_millis(20),
-            duration: Some(Duration::from_millis(50)),
+            duration: Some(Duration::from_millis(500)),
         }
     }
 
@@ -314,7 +314,8 @@ mod tests {
         let mut program = program(listener.local_addr().unwrap());
         program.mounts = (0..LOGINS_MAX + 8).map(|number| format!("/{number}")).collect();
         program.cbr = Cbr::new(Codec::Adts, 96).unwrap();
-        program.duration = Some(Duration::from_millis(200));
+        // From the first login on: long enough for the last one, also on a busy machine.
+        program.duration = Some(Duration::from_secs(2));
         let sources = program.mounts.len();
         let server = std::thread::spawn(move || {
             let serve = |_| {

@@ -91,15 +91,16 @@ fn a_drain_is_told_with_the_time_it_takes() {
 }
 
 #[test]
-fn the_watchdog_is_fed_at_half_its_time() {
+fn the_watchdog_is_fed_in_time_again_and_again() {
     let manager = Manager::new();
-    let _server = manager.setup().variable("WATCHDOG_USEC", "4000000").start();
+    // A ping comes at half of it, so four seconds are left for a machine that does other work.
+    let _server = manager.setup().variable("WATCHDOG_USEC", "8000000").start();
     manager.hear_line("READY=1");
     for _ in 0..2 {
         let began = Instant::now();
         manager.hear_line("WATCHDOG=1");
         let waited = began.elapsed();
-        assert!(waited < Duration::from_secs(4), "the server would have been killed: {waited:?}");
+        assert!(waited < Duration::from_secs(8), "the server would have been killed: {waited:?}");
     }
 }
 
