@@ -3,8 +3,8 @@
 //!
 //! Everything that can fail for a reason a person can mend is done before the first core exists:
 //! taking over what a service manager passed, reading the configuration, opening logs, binding
-//! sockets. Then executors and the control
-//! thread's runtime are made, then each core takes its own descriptor table, then they run.
+//! sockets. Then executors and the control thread's runtime are made, then each core takes its own
+//! descriptor table, then they run.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;

@@ -3,9 +3,9 @@
 //! A lane is a bounded queue; a [`Doorbell`] belongs to a receiving thread and serves all lanes
 //! that end there. Sending never wakes by itself: the sender rings once per batch. A receiver that
 //! looks at its lanes anyway, many times a second, says that it watches them; then a soft ring
-//! costs it no wake. It owns no task
-//! and never waits; what to do with a full lane is the sender's decision. The sending end lives on
-//! any thread, the receiving end and the doorbell's waiter on the thread that drains the lanes.
+//! costs it no wake. It owns no task and never waits; what to do with a full lane is the sender's
+//! decision. The sending end lives on any thread, the receiving end and the doorbell's waiter on
+//! the thread that drains the lanes.
 //!
 //! # No wake is lost
 //! The sender pushes, then rings. The receiver clears the bell, then drains its lanes. So a message
