@@ -11,6 +11,10 @@ pub const HEADER_LINES_MAX: usize = 64;
 /// receiver that is stuck.
 pub const LANE_MESSAGES_MAX: usize = 4096;
 
+/// Messages from a listener core to the source core. Each may carry [`SOURCE_READ_BYTES`], so a
+/// source core that is stuck holds 16 MiB a core; senders wait, and their encoders with them.
+pub const SOURCE_LANE_MESSAGES_MAX: usize = 1024;
+
 /// Source bytes read by one receive. A 320 kbit/s encoder fills a tenth of it a second; a relay
 /// that catches up needs it whole.
 pub const SOURCE_READ_BYTES: usize = 16 * 1024;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::limits::LANE_MESSAGES_MAX;
+use crate::base::limits::{LANE_MESSAGES_MAX, SOURCE_LANE_MESSAGES_MAX};
 use crate::domain::bus::{
     ControlToEdge, ControlToIngest, EdgeToControl, EdgeToIngest, IngestToControl, IngestToEdge,
     Outbox,
@@ -44,7 +44,11 @@ pub(super) struct Lanes {
 }
 
 fn lay<T: Send>(bell: &Arc<Doorbell>) -> (Outbox<T>, LaneReceiver<T>) {
-    let (sender, receiver) = lane(LANE_MESSAGES_MAX, Arc::clone(bell));
+    lay_for(LANE_MESSAGES_MAX, bell)
+}
+
+fn lay_for<T: Send>(messages: usize, bell: &Arc<Doorbell>) -> (Outbox<T>, LaneReceiver<T>) {
+    let (sender, receiver) = lane(messages, Arc::clone(bell));
     (Outbox::new(sender), receiver)
 }
 
@@ -71,7 +75,7 @@ impl Lanes {
         let mut edges = Vec::with_capacity(cores);
         for _ in 0..cores {
             let at_edge = Doorbell::new();
-            let (to_ingest, from_edge) = lay(&at_ingest);
+            let (to_ingest, from_edge) = lay_for(SOURCE_LANE_MESSAGES_MAX, &at_ingest);
             let (to_edge, from_ingest) = lay(&at_edge);
             let (to_control, control_from_edge) = lay(&at_control);
             let (control_to_edge, from_control) = lay(&at_edge);

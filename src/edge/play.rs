@@ -86,7 +86,11 @@ fn enter(shared: &Shared, talk: Talk, request: &Request, place: Place, interval:
     let Talk { socket, ticket, .. } = talk;
     let peer = socket.peer();
     drop(ticket);
-    let Ok(wire) = socket.into_wire() else { return };
+    let Ok(wire) = socket.into_wire() else {
+        // The head had to wait, and the core ran out of descriptors meanwhile.
+        shared.borrow().counters.close(CloseReason::OutOfResources);
+        return;
+    };
     // The head may have waited for a full socket; a row that joins a mount that went meanwhile
     // would be told of nothing any more, not even to leave.
     if shared.borrow().mount_up_at(place.mount).is_none() {
