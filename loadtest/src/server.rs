@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A server under test, started or found.
@@ -97,16 +98,19 @@ impl Drop for Started {
 }
 
 fn start(scenario: &Scenario, choice: &Choice, config: Option<&str>) -> io::Result<UnderTest> {
+    let program = match (&choice.program, choice.kind) {
+        (Some(program), _) => program.clone(),
+        (None, Kind::Floe) => floe_beside(&std::env::current_exe()?)?,
+        (None, Kind::Icecast2) => "icecast2".into(),
+    };
     let address = free_address()?;
     let folder = folder()?;
     let place = Place { address, authority: address.to_string(), password: secret()? };
-    let (program, arguments) = match choice.kind {
+    let arguments = match choice.kind {
         Kind::Floe => {
             let text = floe_config(&place, config.unwrap_or_default(), scenario)?;
             let path = write_secretly(&folder.join("floe.toml"), &text)?;
-            let beside = std::env::current_exe()?.with_file_name("floe");
-            let program = choice.program.clone().unwrap_or(beside);
-            (program, vec!["serve".into(), "--config".into(), path])
+            vec!["serve".into(), "--config".into(), path]
         }
         Kind::Icecast2 => {
             let logs = folder.join("log");
@@ -114,8 +118,7 @@ fn start(scenario: &Scenario, choice: &Choice, config: Option<&str>) -> io::Resu
             let owner = owner(&folder, &logs)?;
             let text = icecast_config(&place, scenario, &logs, owner, &secret()?);
             let path = write_secretly(&folder.join("icecast.xml"), &text)?;
-            let program = choice.program.clone().unwrap_or_else(|| "icecast2".into());
-            (program, vec!["-c".into(), path])
+            vec!["-c".into(), path]
         }
     };
     let program = fs::canonicalize(&program).unwrap_or(program);
@@ -130,6 +133,24 @@ fn start(scenario: &Scenario, choice: &Choice, config: Option<&str>) -> io::Resu
     let mut server = UnderTest { place, name, started: Some(Started { guarded, folder }) };
     await_port(&mut server)?;
     Ok(server)
+}
+
+/// The server's program in the folder of `own`. `cargo run -p floe-loadtest` in a fresh tree has
+/// not built it: then the cargo that runs this program builds it, in the same profile.
+fn floe_beside(own: &Path) -> io::Result<PathBuf> {
+    let program = own.with_file_name("floe");
+    if program.exists() {
+        return Ok(program);
+    }
+    let cure = "cargo build --release --workspace makes it";
+    let missing = || io::Error::other(format!("there is no {}: {cure}", program.display()));
+    let cargo = std::env::var_os("CARGO").ok_or_else(missing)?;
+    let is_release = own.parent().is_some_and(|folder| folder.ends_with("release"));
+    let built = Command::new(cargo)
+        .args(["build", "--locked", "--package", "floe", "--bin", "floe"])
+        .args(is_release.then_some("--release"))
+        .status()?;
+    if built.success() && program.exists() { Ok(program) } else { Err(missing()) }
 }
 
 /// Waits until the server takes connections.
