@@ -13,10 +13,7 @@ fuzz_target!(|input: &[u8]| {
     let bytes = credentials.user.len() + credentials.password.len();
     assert!(input.len() <= CREDENTIALS_BYTES_MAX && bytes <= input.len() * GROWTH_MAX);
     assert!(!credentials.user.chars().any(char::is_control), "{:?}", credentials.user);
-    let password = credentials.password.as_str();
-    let shown = format!("{credentials:?}");
-    // A short password may be part of the type's own words.
-    assert!(
-        password.len() < 16 || credentials.user.contains(password) || !shown.contains(password)
-    );
+    // Made of the name alone: a password may look like any part of what is shown.
+    let shown = format!("Credentials {{ user: {:?}, .. }}", credentials.user);
+    assert_eq!(format!("{credentials:?}"), shown);
 });
