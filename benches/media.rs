@@ -48,14 +48,13 @@ fn hear(content_type: &str, stream: &[u8]) -> u64 {
     let mut framer = Framer::for_content_type(content_type);
     let (mut taken, mut played_us) = (0, 0);
     loop {
-        taken += match framer.step(&stream[taken..]) {
+        let step = framer.step(&stream[taken..]);
+        match step {
             Step::More => return played_us,
-            Step::Frame { bytes, duration_us } => {
-                played_us += u64::from(duration_us);
-                bytes
-            }
-            Step::Tag { bytes } | Step::Junk { bytes } => bytes,
-        };
+            Step::Frame { duration_us, .. } => played_us += u64::from(duration_us),
+            Step::Head { .. } | Step::Tag { .. } | Step::Junk { .. } => {}
+        }
+        taken += step.taken();
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use floe::media::{FRAME_BYTES_MAX, Framer, Step};
+use floe::media::{Framer, Step, UNIT_BYTES_MAX};
 
 /// A file to make: what comes between ffmpeg's input and its output.
 struct Case<'a> {
@@ -138,16 +138,15 @@ fn hear(framer: &mut Framer, stream: &[u8]) -> Vec<Unit> {
         here = stream.len().min(here + 1_448);
         loop {
             let input = &stream[taken..here];
-            taken += match framer.step(input) {
+            let step = framer.step(input);
+            match step {
                 Step::More => break,
-                Step::Frame { bytes, duration_us } => {
-                    units.push((taken, bytes, duration_us));
-                    bytes
-                }
-                Step::Tag { bytes } | Step::Junk { bytes } => bytes,
-            };
+                Step::Frame { bytes, duration_us, .. } => units.push((taken, bytes, duration_us)),
+                Step::Head { .. } | Step::Tag { .. } | Step::Junk { .. } => {}
+            }
+            taken += step.taken();
         }
-        assert!(here - taken < FRAME_BYTES_MAX);
+        assert!(here - taken < UNIT_BYTES_MAX);
     }
     units
 }

@@ -1,13 +1,22 @@
 //! What fuzz targets share: the framers of every audio format keep the same promises, so they are
 //! held to them by the same code. It runs in no server and judges nothing else.
 
-use floe::media::{FRAME_BYTES_MAX, Framer, Step};
+use floe::base::limits::PREAMBLE_BYTES_MAX;
+use floe::media::{Framer, Step, Tags, UNIT_BYTES_MAX};
 
 /// What a framer said of one stretch of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Frame {
         duration_us: u32,
+        starts: bool,
+        /// What goes out in its place.
+        written: Option<Vec<u8>>,
+    },
+    Head {
+        preamble: Vec<u8>,
+        written: Vec<u8>,
+        tags: Option<Tags>,
     },
     /// Unframed: pieces as the transport cut them, so only their sum means something.
     Passed,
@@ -26,7 +35,7 @@ const PIECE_BYTES: usize = 61;
 
 /// Feeds a framer of `content_type` with a stream made from `input`, at once and in pieces, and
 /// checks what every caller relies on: each step moves on, nothing is taken twice or left unsaid,
-/// a verdict comes with [`FRAME_BYTES_MAX`] bytes at hand, and how the bytes were cut changes
+/// a verdict comes with [`UNIT_BYTES_MAX`] bytes at hand, and how the bytes were cut changes
 /// nothing.
 ///
 /// The first byte of `input` says whether the rest is repeated, so that a small input can reach the
@@ -51,7 +60,7 @@ fn feed(content_type: &str, stream: &[u8], piece: usize) -> Vec<(Kind, usize)> {
         while let Some((kind, bytes)) = step(&mut framer, &stream[start..end]) {
             start += bytes;
             match said.last_mut() {
-                Some((last, sum)) if *last == kind && !matches!(kind, Kind::Frame { .. }) => {
+                Some((last, sum)) if *last == kind && matches!(kind, Kind::Passed | Kind::Tag | Kind::Junk) => {
                     *sum += bytes;
                 }
                 _ => said.push((kind, bytes)),
@@ -68,19 +77,27 @@ fn feed(content_type: &str, stream: &[u8], piece: usize) -> Vec<(Kind, usize)> {
 }
 
 fn step(framer: &mut Framer, input: &[u8]) -> Option<(Kind, usize)> {
-    let (kind, bytes) = match framer.step(input) {
+    let step = framer.step(input);
+    let bytes = step.taken();
+    let kind = match step {
         Step::More => {
-            assert!(input.len() < FRAME_BYTES_MAX, "a verdict comes with so many bytes");
+            assert!(input.len() < UNIT_BYTES_MAX, "a verdict comes with so many bytes");
             return None;
         }
-        Step::Frame { bytes, .. } if framer.gave_up() => (Kind::Passed, bytes),
-        Step::Frame { bytes, duration_us } => (Kind::Frame { duration_us }, bytes),
-        Step::Tag { bytes } => (Kind::Tag, bytes),
-        Step::Junk { bytes } => (Kind::Junk, bytes),
+        Step::Frame { .. } if framer.gave_up() => Kind::Passed,
+        Step::Frame { duration_us, starts, rewritten, .. } => {
+            let written = rewritten.then(|| framer.written().to_vec());
+            Kind::Frame { duration_us, starts, written }
+        }
+        Step::Head { .. } => {
+            assert!(framer.preamble().len() <= PREAMBLE_BYTES_MAX, "a head has its ceiling");
+            let (preamble, written) = (framer.preamble().to_vec(), framer.written().to_vec());
+            Kind::Head { preamble, written, tags: framer.take_tags() }
+        }
+        Step::Tag { .. } => Kind::Tag,
+        Step::Junk { .. } => Kind::Junk,
     };
-    assert!(
-        bytes > 0 && bytes <= input.len(),
-        "a step takes one byte at least, and no strange one"
-    );
+    let least = usize::from(!matches!(kind, Kind::Head { .. }));
+    assert!((least..=input.len()).contains(&bytes), "a step takes what is there, and moves on");
     Some((kind, bytes))
 }

@@ -36,6 +36,14 @@ pub const WINDOW_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// each point is a message to every core that follows the mount.
 pub const START_POINTS_APART: Duration = Duration::from_millis(100);
 
+/// Bytes of what a newcomer must be sent before a stream's frames: the headers of an Ogg link,
+/// tracks of a WebM. A Vorbis setup takes 5 KB, FLAC's and Opus' tags with a cover some 100 KB;
+/// more would let a source make every join expensive.
+pub const PREAMBLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Preambles that a mount keeps for listeners who are still on older links of a chain.
+pub const PREAMBLES_KEPT_MAX: usize = 16;
+
 /// A visit of the pump is due when this many bytes wait, even before the beat is over: larger sends
 /// do not get cheaper per byte, only later.
 pub const FULL_SEND_BYTES: u64 = 64 * 1024;

@@ -11,7 +11,7 @@ use crate::base::limits::{
 };
 use crate::config::Burst;
 use crate::domain::listener::{SyncPoint, Timeline};
-use crate::media::{FRAME_BYTES_MAX, Framer, Step};
+use crate::media::{Framer, Step};
 use crate::ring::{Segment, SegmentWriter, Window};
 
 /// One mount's stream.
@@ -51,7 +51,7 @@ impl Stream {
         window.push(Arc::clone(writer.segment()));
         Self {
             framer: Framer::for_content_type(content_type),
-            carry: Vec::with_capacity(SOURCE_READ_BYTES + FRAME_BYTES_MAX),
+            carry: Vec::with_capacity(2 * SOURCE_READ_BYTES),
             writer,
             window,
             timeline: Timeline::default(),
@@ -105,7 +105,7 @@ impl Stream {
         while used < input.len() {
             match self.framer.step(&input[used..]) {
                 Step::More => break,
-                Step::Frame { bytes, duration_us } => {
+                Step::Frame { bytes, duration_us, .. } => {
                     self.append(&input[used..used + bytes], now);
                     used += bytes;
                     self.appended = true;
@@ -120,7 +120,7 @@ impl Stream {
                         self.publish_edge();
                     }
                 }
-                Step::Tag { bytes } => used += bytes,
+                Step::Head { bytes } | Step::Tag { bytes } => used += bytes,
                 Step::Junk { bytes } => {
                     used += bytes;
                     taken.junk += bytes as u64;

@@ -2,13 +2,22 @@
 //! 1.A.3.2): header fields, frame length and duration. MPEG-2 and MPEG-4, with and without CRC.
 //! Decodes no audio and looks into no raw data block. Source core.
 
+use super::format::{Format, Seam};
 use super::header::Header;
-use super::sync::FrameSync;
-use super::{Counters, Facts, Step};
+use super::sync::{FrameSync, sniff};
+
+/// The format's row in the table.
+pub(super) const FORMAT: Format = Format {
+    name: "ADTS",
+    content_types: CONTENT_TYPES,
+    sniff: sniff::<AdtsHeader>,
+    seam: Seam::Frames,
+    make: || Box::new(FrameSync::<AdtsHeader>::default()),
+};
 
 /// Content types that mean AAC in ADTS. `aacp` and `aac+` announce HE-AAC, whose framing is the
 /// same.
-pub(super) const CONTENT_TYPES: &[&str] = &[
+const CONTENT_TYPES: &[&str] = &[
     "audio/aac",
     "audio/aacp",
     "audio/aac+",
@@ -25,33 +34,6 @@ pub(super) const FRAME_BYTES_MAX: usize = (1 << 13) - 1;
 
 /// Fixed and variable header without the CRC.
 pub(super) const HEADER_BYTES: usize = 7;
-
-/// Parser of one source's ADTS stream.
-#[derive(Debug, Default)]
-pub struct AdtsFramer(FrameSync<AdtsHeader>);
-
-impl AdtsFramer {
-    /// See [`super::Framer::step`].
-    #[inline]
-    pub fn step(&mut self, input: &[u8]) -> Step {
-        self.0.step(input)
-    }
-
-    /// See [`super::Framer::facts`].
-    pub fn facts(&self) -> Facts {
-        self.0.facts()
-    }
-
-    /// See [`super::Framer::counters`].
-    pub fn counters(&self) -> Counters {
-        self.0.counters()
-    }
-
-    /// See [`super::Framer::gave_up`].
-    pub fn gave_up(&self) -> bool {
-        self.0.gave_up()
-    }
-}
 
 /// The header's 56 bits, most significant first, checked by [`Header::parse`]: the sample rate
 /// index is one of the table, and the frame is longer than its header.
@@ -149,6 +131,7 @@ const SAMPLE_RATES: [u32; 13] = [
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Xorshift, adts_header, frame, hear_every_way};
+    use super::super::{Framer, Step};
     use super::*;
 
     fn parse(header: [u8; 7]) -> Option<AdtsHeader> {
@@ -239,20 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn two_frames_of_the_greatest_length_and_a_header_fill_the_look_ahead() {
+    fn two_frames_of_the_greatest_length_and_a_header_are_enough_to_begin() {
         let mut random = Xorshift(12);
         let mut longest = || frame(&adts_header(FRAME_BYTES_MAX, 0), FRAME_BYTES_MAX, &mut random);
         let stream = [longest(), longest(), longest()].concat();
-        let mut framer = AdtsFramer::default();
-        assert_eq!(framer.step(&stream[..super::super::FRAME_BYTES_MAX - 1]), Step::More);
-        let step = framer.step(&stream[..super::super::FRAME_BYTES_MAX]);
-        assert_eq!(step, Step::Frame { bytes: FRAME_BYTES_MAX, duration_us: 21_333 });
-    }
-
-    #[test]
-    fn an_mp3_stream_is_no_adts() {
-        let stream = super::super::testing::mp3_frames(100).concat();
-        let (heard, _) = hear_every_way("audio/aac", &stream);
-        assert!(heard.frames.is_empty());
+        let mut framer = Framer::for_content_type("audio/aac");
+        let enough = 2 * FRAME_BYTES_MAX + HEADER_BYTES;
+        assert_eq!(framer.step(&stream[..enough - 1]), Step::More);
+        assert_eq!(framer.step(&stream[..enough]), Step::frame(FRAME_BYTES_MAX, 21_333));
     }
 }

@@ -2,7 +2,7 @@
 //! tells the frame's length. No format's bits are known here. Source core.
 
 /// A frame's header, decoded as far as framing needs it.
-pub(super) trait Header: Copy {
+pub(super) trait Header: Copy + std::fmt::Debug + Send {
     /// Bytes that [`Header::parse`] needs.
     const BYTES: usize;
 

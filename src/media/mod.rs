@@ -1,105 +1,100 @@
-//! FLOOR 1 · media: frame parsers. They tell which bytes of a source's stream are whole units that
-//! a player can start at, how long each lasts, and which bytes are no audio at all.
+//! FLOOR 1 · media: frame and container parsers. They tell which bytes of a source's stream are
+//! whole units, at which of them a player can start and what it must be given first, how long each
+//! lasts, what the stream says of itself, and which bytes are none of it.
 //!
-//! Sans-IO: bytes in, a [`Step`] out. The room keeps no socket, clock, log or copy of the stream;
-//! the caller keeps the bytes that were not taken yet. Runs on the source core, once per source and
-//! frame, and allocates nothing.
+//! Sans-IO: bytes in, a [`Step`] out. The room keeps no socket, clock or log, and of the stream
+//! only what a newcomer needs (see [`Framer::preamble`]) within
+//! [`PREAMBLE_BYTES_MAX`](crate::base::limits::PREAMBLE_BYTES_MAX); the caller keeps the bytes that
+//! were not taken yet. Runs on the source core, once per source and unit.
 //!
-//! A new format is one file here and one line in `FORMATS`.
+//! A new format is one file here that implements [`Parser`] and one line in `FORMATS`.
 
 pub mod adts;
+mod format;
+mod framer;
 mod header;
 mod mean;
 pub mod mpeg;
+mod opaque;
+mod sniff;
 mod sync;
 mod tag;
+mod tags;
 #[cfg(test)]
 mod testing;
 
+pub use framer::Framer;
+pub use sniff::SNIFF_BYTES_MAX;
 pub use sync::UNFRAMED_BYTES_MAX;
+pub use tags::Tags;
+
+use format::Format;
+
+/// All formats. A stream of none of them is passed on as it is. The order is that of sniffing:
+/// formats with a magic number first, then those told by their frames alone.
+static FORMATS: &[Format] = &[mpeg::FORMAT, adts::FORMAT];
 
 /// Bytes with which every parser of this room reaches a verdict: with so many at hand
-/// [`Step::More`] is never the answer. An ADTS frame is the largest unit (its length field has 13
-/// bits), and a first sync sees two whole frames and the header of a third before it believes the
-/// first.
-pub const FRAME_BYTES_MAX: usize = 2 * adts::FRAME_BYTES_MAX + adts::HEADER_BYTES;
+/// [`Step::More`] is never the answer. The largest unit is a Matroska block: a key frame of video
+/// at 20 Mbit/s has about 1 MB. Smaller, and live video would be refused; larger, and a source
+/// that lies about a length holds that much of the source core's memory for nothing. Each parser
+/// promises a bound of its own below this one.
+pub const UNIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// One format this room can frame.
-struct Format {
-    /// As sources send them, in lower case and without parameters.
-    content_types: &'static [&'static str],
-    make: fn() -> Framer,
-}
+/// The parser of one container or codec. All bytes a method speaks of are of one source until
+/// [`Parser::next_source`].
+trait Parser: std::fmt::Debug + Send {
+    /// See [`Framer::step`].
+    fn step(&mut self, input: &[u8]) -> Step;
 
-/// All formats. A stream of none of them is passed on unframed.
-const FORMATS: &[Format] = &[
-    Format { content_types: mpeg::CONTENT_TYPES, make: || Framer::Mpeg(Default::default()) },
-    Format { content_types: adts::CONTENT_TYPES, make: || Framer::Adts(Default::default()) },
-];
-
-/// The parser of one source's stream.
-#[derive(Debug)]
-pub enum Framer {
-    /// MPEG 1, 2 and 2.5 audio, layers I to III.
-    Mpeg(mpeg::MpegFramer),
-    /// AAC in ADTS, MPEG-2 and MPEG-4.
-    Adts(adts::AdtsFramer),
-    /// A format this room has no parser for: every byte is passed on as it came.
-    Opaque,
-}
-
-impl Framer {
-    /// The parser for a source's content type: case does not count, parameters after `;` do not
-    /// either. A type that no parser claims gives [`Framer::Opaque`].
-    pub fn for_content_type(content_type: &str) -> Self {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let claims = |format: &&Format| {
-            format.content_types.iter().any(|known| known.eq_ignore_ascii_case(essence))
-        };
-        FORMATS.iter().find(claims).map_or(Self::Opaque, |format| (format.make)())
+    /// See [`Framer::written`].
+    fn written(&self) -> &[u8] {
+        &[]
     }
 
-    /// Looks at the start of `input`, which holds all bytes not yet taken, and says what they are.
-    ///
-    /// A step other than [`Step::More`] takes at least one byte and at most all of them. `More` is
-    /// answered only while `input` is shorter than [`FRAME_BYTES_MAX`]. What the steps say of a
-    /// framed stream does not depend on how its bytes were cut on the way here.
-    #[inline]
-    pub fn step(&mut self, input: &[u8]) -> Step {
-        match self {
-            Self::Mpeg(framer) => framer.step(input),
-            Self::Adts(framer) => framer.step(input),
-            Self::Opaque => Step::pass(input),
-        }
+    /// See [`Framer::preamble`].
+    fn preamble(&self) -> &[u8] {
+        &[]
     }
 
-    /// What the stream says of itself, as far as it is known by now.
-    pub fn facts(&self) -> Facts {
-        match self {
-            Self::Mpeg(framer) => framer.facts(),
-            Self::Adts(framer) => framer.facts(),
-            Self::Opaque => Facts::default(),
-        }
+    /// See [`Framer::facts`].
+    fn facts(&self) -> Facts;
+
+    /// See [`Framer::counters`].
+    fn counters(&self) -> Counters;
+
+    /// See [`Framer::signature`].
+    fn signature(&self) -> Option<Signature>;
+
+    /// See [`Framer::take_tags`].
+    fn take_tags(&mut self) -> Option<Tags> {
+        None
     }
 
-    /// What was seen so far.
-    pub fn counters(&self) -> Counters {
-        match self {
-            Self::Mpeg(framer) => framer.counters(),
-            Self::Adts(framer) => framer.counters(),
-            Self::Opaque => Counters::default(),
-        }
+    /// See [`Framer::objection`].
+    fn objection(&self) -> Option<Objection> {
+        None
     }
 
-    /// Whether the stream was not what its content type promised for so long
-    /// ([`UNFRAMED_BYTES_MAX`]) that it is passed on unframed until the source leaves.
-    pub fn gave_up(&self) -> bool {
-        match self {
-            Self::Mpeg(framer) => framer.gave_up(),
-            Self::Adts(framer) => framer.gave_up(),
-            Self::Opaque => false,
-        }
+    /// See [`Framer::gave_up`].
+    fn gave_up(&self) -> bool {
+        false
     }
+
+    /// See [`Framer::retitle`].
+    fn retitle(&mut self, _tags: &Tags) -> Retitled {
+        Retitled::NotCarried
+    }
+
+    /// See [`Framer::end_source`].
+    fn end_source(&mut self) -> bool {
+        false
+    }
+
+    /// Another source of the same format begins. What was read of the old one and its counts are
+    /// forgotten; what was written goes on: numbers and times that listeners have seen never run
+    /// backwards. Formats that write nothing start anew.
+    fn next_source(&mut self);
 }
 
 /// What the first bytes not yet taken are.
@@ -108,18 +103,30 @@ impl Framer {
 pub enum Step {
     /// Too few bytes to tell: come again with these and more.
     More,
-    /// One whole unit that a player can start at. A stream that is passed on unframed gives all its
-    /// bytes at once with a duration of zero.
+    /// One whole unit of the stream: a frame, page, block or packet. A stream that is passed on
+    /// unframed gives all its bytes at once with a duration of zero.
     Frame {
-        /// Length of the unit.
+        /// Bytes of the input that it takes.
         bytes: usize,
         /// How long it plays. The fractions left out are carried on, so that sums do not drift.
+        /// Zero if the format does not tell, or tells with another unit.
         duration_us: u32,
+        /// Whether a player that got the preamble can start with it.
+        starts: bool,
+        /// Whether [`Framer::written`] goes to listeners in its place.
+        rewritten: bool,
     },
-    /// Bytes of an ID3 or APE tag: no audio, left out of the stream, not an error. A large tag
-    /// comes in several such steps.
+    /// What a newcomer needs first has come, or has changed: [`Framer::preamble`] holds for all
+    /// frames from here on. Those who listen already get [`Framer::written`], which is empty where
+    /// the format allows a head only at the very beginning.
+    Head {
+        /// Bytes of the input that it takes; may be none.
+        bytes: usize,
+    },
+    /// Bytes that are understood and left out: an ID3 or APE tag, an index, padding. Not an error.
+    /// Much of it comes in several such steps.
     Tag {
-        /// Length of this piece of the tag.
+        /// Length of this piece.
         bytes: usize,
     },
     /// Bytes that belong to nothing known, skipped while looking for the next frame.
@@ -130,67 +137,115 @@ pub enum Step {
 }
 
 impl Step {
+    /// A unit that goes out as it came and that a player can start with.
+    const fn frame(bytes: usize, duration_us: u32) -> Self {
+        Self::Frame { bytes, duration_us, starts: true, rewritten: false }
+    }
+
     /// All of `input` as one unit of unknown duration.
     fn pass(input: &[u8]) -> Self {
-        if input.is_empty() {
-            return Self::More;
+        if input.is_empty() { Self::More } else { Self::frame(input.len(), 0) }
+    }
+
+    /// Bytes of the input that the step takes.
+    pub fn taken(self) -> usize {
+        match self {
+            Self::More => 0,
+            Self::Frame { bytes, .. }
+            | Self::Head { bytes }
+            | Self::Tag { bytes }
+            | Self::Junk { bytes } => bytes,
         }
-        Self::Frame { bytes: input.len(), duration_us: 0 }
     }
 }
 
 /// What a stream says of itself. All of it is unknown until the first frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// `MP1`, `MP2`, `MP3` or `AAC`.
+    /// The audio's codec, such as `MP3`, `AAC`, `HE-AAC`, `Opus`, `Vorbis`, `FLAC`, `PCM`.
     pub codec: Option<&'static str>,
-    /// In kbit/s: what the last frame's header names if the stream has a constant rate, else the
-    /// mean of the last 8 to 16 seconds.
+    /// The video's codec, such as `VP8`, `VP9`, `Theora`, `H.264`; `None` for audio alone.
+    pub video_codec: Option<&'static str>,
+    /// In kbit/s, of the whole stream: what the last frame's header names if the stream has a
+    /// constant rate, else the mean of the last 8 to 16 seconds.
     pub bitrate_kbps: Option<u32>,
-    /// In Hz. For HE-AAC it is the core's rate, half of what a decoder puts out: the header does
-    /// not tell more.
+    /// In Hz, of what a decoder puts out as far as the stream tells.
     pub sample_rate: Option<u32>,
     /// Number of channels; unknown too when an AAC stream describes its own channel layout.
     pub channels: Option<u8>,
+    /// Playing time of the last unit that told it.
+    pub frame_us: Option<u32>,
 }
 
 /// What a parser has seen since its source came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Frames delivered.
+    /// Units delivered.
     pub frames: u64,
-    /// Bytes skipped because they belonged to no frame and no tag.
+    /// Bytes skipped because they belonged to no unit and no tag.
     pub junk_bytes: u64,
-    /// Times that the header expected after a frame was missing. The first sync is none.
+    /// Times that what is expected after a unit was missing. The first sync is none.
     pub resyncs: u64,
-    /// Bytes of tags left out.
+    /// Bytes of tags and structure left out.
     pub tag_bytes: u64,
+    /// Units left out because their checksum was wrong.
+    pub crc_errors: u64,
+    /// Units that the source's own numbering says are missing.
+    pub gaps: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The codec parameters of a stream, comparable: two streams with equal signatures can follow each
+/// other in one player without a new start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature(u64);
 
-    #[test]
-    fn content_types_find_their_parser_in_any_case_and_with_parameters() {
-        for mpeg in ["audio/mpeg", "Audio/MPEG", "audio/mp3", "audio/mpeg3", "audio/x-mpeg; q=1"] {
-            assert!(matches!(Framer::for_content_type(mpeg), Framer::Mpeg(_)), "{mpeg}");
+impl Signature {
+    /// The signature of the codec parameters `parts`; the order counts.
+    fn of(parts: &[&[u8]]) -> Self {
+        use std::hash::{DefaultHasher, Hasher};
+        let mut hasher = DefaultHasher::new();
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
         }
-        for adts in ["audio/aac", "audio/aacp", "audio/x-aac", "audio/AAC+", " audio/aac ;a=b"] {
-            assert!(matches!(Framer::for_content_type(adts), Framer::Adts(_)), "{adts}");
-        }
-        for opaque in ["", ";", "audio/ogg", "audio/mpegurl", "audio", "audio/mp4", "video/webm"] {
-            assert!(matches!(Framer::for_content_type(opaque), Framer::Opaque), "{opaque}");
+        Self(hasher.finish())
+    }
+}
+
+/// Why a stream cannot be served at all: its source is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objection {
+    /// MPEG audio in free format, whose frames do not tell their length.
+    FreeFormat,
+    /// What a newcomer would need first is larger than
+    /// [`PREAMBLE_BYTES_MAX`](crate::base::limits::PREAMBLE_BYTES_MAX).
+    HeadTooLarge,
+}
+
+impl Objection {
+    /// What is wrong and what cures it, as a sentence for the log.
+    pub fn cure(self) -> &'static str {
+        match self {
+            Self::FreeFormat => {
+                "the source sends MPEG audio in free format, whose frames do not tell their \
+                 length: set a standard bitrate in the encoder"
+            }
+            Self::HeadTooLarge => {
+                "the stream's headers are larger than a newcomer can be sent: take the cover art \
+                 out of its tags"
+            }
         }
     }
+}
 
-    #[test]
-    fn an_unknown_format_passes_every_byte() {
-        let mut framer = Framer::for_content_type("application/ogg");
-        assert_eq!(framer.step(b""), Step::More);
-        assert_eq!(framer.step(b"OggS"), Step::Frame { bytes: 4, duration_us: 0 });
-        assert_eq!(framer.facts(), Facts::default());
-        assert_eq!(framer.counters(), Counters::default());
-        assert!(!framer.gave_up());
-    }
+/// What came of a title given from outside the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retitled {
+    /// The next step is a [`Step::Head`] that carries it.
+    Carried,
+    /// The format has no place for it within the stream.
+    NotCarried,
+    /// The format has, but this stream does not allow it: several streams are multiplexed, or no
+    /// head has come yet.
+    Refused,
 }

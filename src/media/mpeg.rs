@@ -2,12 +2,21 @@
 //! unofficial 2.5, layers I to III. Says how long a frame is and how long it plays; decodes no
 //! audio and does not tell a Xing, Info or VBRI frame from any other. Source core.
 
+use super::format::{Format, Seam};
 use super::header::Header;
-use super::sync::FrameSync;
-use super::{Counters, Facts, Step};
+use super::sync::{FrameSync, sniff};
+
+/// The format's row in the table.
+pub(super) const FORMAT: Format = Format {
+    name: "MPEG audio",
+    content_types: CONTENT_TYPES,
+    sniff: sniff::<MpegHeader>,
+    seam: Seam::Frames,
+    make: || Box::new(FrameSync::<MpegHeader>::default()),
+};
 
 /// Content types that mean MPEG audio, as encoders of all ages send them.
-pub(super) const CONTENT_TYPES: &[&str] = &[
+const CONTENT_TYPES: &[&str] = &[
     "audio/mpeg",
     "audio/mp3",
     "audio/mpeg3",
@@ -20,33 +29,6 @@ pub(super) const CONTENT_TYPES: &[&str] = &[
     "audio/x-mpg",
     "audio/x-mp2",
 ];
-
-/// Parser of one source's MPEG audio.
-#[derive(Debug, Default)]
-pub struct MpegFramer(FrameSync<MpegHeader>);
-
-impl MpegFramer {
-    /// See [`super::Framer::step`].
-    #[inline]
-    pub fn step(&mut self, input: &[u8]) -> Step {
-        self.0.step(input)
-    }
-
-    /// See [`super::Framer::facts`].
-    pub fn facts(&self) -> Facts {
-        self.0.facts()
-    }
-
-    /// See [`super::Framer::counters`].
-    pub fn counters(&self) -> Counters {
-        self.0.counters()
-    }
-
-    /// See [`super::Framer::gave_up`].
-    pub fn gave_up(&self) -> bool {
-        self.0.gave_up()
-    }
-}
 
 /// The four header bytes, most significant first, checked by [`Header::parse`]: no field holds a
 /// reserved value.

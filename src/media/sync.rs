@@ -8,8 +8,9 @@
 
 use super::header::{Header, Parsed};
 use super::mean::Mean;
+use super::sniff::Sniffed;
 use super::tag::{self, Sight};
-use super::{Counters, Facts, Step};
+use super::{Counters, Facts, Parser, Signature, Step};
 
 /// Bytes without a frame after which a stream is passed on as it is: it is in a format the content
 /// type does not tell, or in MPEG's free format. Fewer, and an encoder's banner or the rest of a
@@ -76,7 +77,7 @@ impl<H: Header> FrameSync<H> {
     /// See [`super::Framer::step`]. In sync a frame is delivered as soon as its last byte is here:
     /// waiting for the header behind it would add a frame's duration to every listener's delay.
     #[inline]
-    pub(super) fn step(&mut self, input: &[u8]) -> Step {
+    fn next(&mut self, input: &[u8]) -> Step {
         if self.phase == Phase::Locked
             && self.tag_bytes_left == 0
             && let Some(last) = self.last
@@ -193,7 +194,7 @@ impl<H: Header> FrameSync<H> {
         let rate = u64::from(rate);
         let due = u64::from(samples) * 1_000_000 + self.owed;
         self.owed = due % rate;
-        Step::Frame { bytes, duration_us: u32::try_from(due / rate).unwrap_or(u32::MAX) }
+        Step::frame(bytes, u32::try_from(due / rate).unwrap_or(u32::MAX))
     }
 
     fn take_tag(&mut self, input: &[u8]) -> Step {
@@ -212,34 +213,69 @@ impl<H: Header> FrameSync<H> {
         }
         Step::Junk { bytes }
     }
+}
 
-    /// See [`super::Framer::facts`].
-    pub(super) fn facts(&self) -> Facts {
+impl<H: Header> Parser for FrameSync<H> {
+    fn step(&mut self, input: &[u8]) -> Step {
+        self.next(input)
+    }
+
+    fn facts(&self) -> Facts {
         let Some(last) = self.last else { return Facts::default() };
         let nominal = last.nominal_kbps().filter(|_| self.mean.is_steady(last.sample_rate()));
         Facts {
             codec: Some(last.codec()),
+            video_codec: None,
             bitrate_kbps: nominal.or_else(|| self.mean.kbps(last.sample_rate())),
             sample_rate: Some(last.sample_rate()),
             channels: last.channels(),
+            frame_us: Some(micros(last.samples(), last.sample_rate())),
         }
     }
 
-    /// See [`super::Framer::counters`].
-    pub(super) fn counters(&self) -> Counters {
+    fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// See [`super::Framer::gave_up`].
-    pub(super) fn gave_up(&self) -> bool {
+    /// Codec and sample rate: the number of channels may change from frame to frame.
+    fn signature(&self) -> Option<Signature> {
+        let last = self.last?;
+        Some(Signature::of(&[last.codec().as_bytes(), &last.sample_rate().to_le_bytes()]))
+    }
+
+    fn gave_up(&self) -> bool {
         self.phase == Phase::GivenUp
+    }
+
+    fn next_source(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Playing time of `samples` at `rate` Hz.
+fn micros(samples: u32, rate: u32) -> u32 {
+    u32::try_from(u64::from(samples) * 1_000_000 / u64::from(rate)).unwrap_or(u32::MAX)
+}
+
+/// Whether a stream begins with three frames of one kind, or with a tag and then those.
+pub(super) fn sniff<H: Header>(input: &[u8]) -> Sniffed {
+    let start = match tag::sight(input) {
+        Sight::Undecided => return Sniffed::Maybe,
+        Sight::Tag(bytes) => bytes,
+        Sight::None => 0,
+    };
+    let Some(frames) = input.get(start..) else { return Sniffed::No };
+    match FrameSync::<H>::default().judge(frames) {
+        Verdict::Frame(_) => Sniffed::Yes,
+        Verdict::Undecided => Sniffed::Maybe,
+        Verdict::Tag(_) | Verdict::Nothing => Sniffed::No,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Heard, Xorshift, adts_frames, hear, hear_every_way, mp3_frames};
-    use super::super::{FRAME_BYTES_MAX, Framer};
+    use super::super::{Framer, UNIT_BYTES_MAX};
     use super::*;
 
     const MP3: &str = "audio/mpeg";
@@ -440,6 +476,8 @@ mod tests {
             bitrate_kbps: Some(128),
             sample_rate: Some(44_100),
             channels: Some(2),
+            frame_us: Some(26_122),
+            video_codec: None,
         };
         assert_eq!(constant.facts(), expected);
 
@@ -529,7 +567,7 @@ mod tests {
                     .collect();
                 let (heard, _) = hear_every_way(content_type, &noise);
                 let skipped: usize = heard.junk.iter().map(|&(_, bytes)| bytes).sum();
-                assert!(skipped + heard.left + FRAME_BYTES_MAX > count);
+                assert!(skipped + heard.left + UNIT_BYTES_MAX > count);
             }
         }
     }

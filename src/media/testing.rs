@@ -1,7 +1,7 @@
 //! What this room's tests share: made-up streams, and a caller that keeps the bytes not yet taken
 //! as the source core does. Tests only.
 
-use super::{FRAME_BYTES_MAX, Framer, Step};
+use super::{Framer, Step, Tags, UNIT_BYTES_MAX};
 
 /// What a framer said of a whole stream, with neighbouring pieces of one kind put together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,14 @@ pub(super) struct Heard {
     pub(super) tags: Vec<(usize, usize)>,
     /// See `tags`.
     pub(super) junk: Vec<(usize, usize)>,
+    /// Everything that goes to those who listen from the beginning.
+    pub(super) out: Vec<u8>,
+    /// Every preamble, and from which place of `out` on it holds.
+    pub(super) heads: Vec<(usize, Vec<u8>)>,
+    /// Places in `out` where a player can start.
+    pub(super) starts: Vec<usize>,
+    /// What the stream said is playing.
+    pub(super) told: Vec<Tags>,
     /// Bytes passed on unframed.
     pub(super) passed: usize,
     /// Bytes that were waiting for more at the end.
@@ -30,15 +38,14 @@ pub(super) fn hear(framer: &mut Framer, stream: &[u8], mut piece: impl FnMut() -
         loop {
             let input = &stream[taken..here];
             let step = framer.step(input);
-            let bytes = match step {
-                Step::More => {
-                    assert!(input.len() < FRAME_BYTES_MAX, "more wanted of {}", input.len());
-                    break;
-                }
-                Step::Frame { bytes, .. } | Step::Tag { bytes } | Step::Junk { bytes } => bytes,
-            };
-            assert!((1..=input.len()).contains(&bytes), "{step:?} of {}", input.len());
-            heard.note(step, taken, framer.gave_up());
+            let bytes = step.taken();
+            if step == Step::More {
+                assert!(input.len() < UNIT_BYTES_MAX, "more wanted of {}", input.len());
+                break;
+            }
+            let least = usize::from(!matches!(step, Step::Head { .. }));
+            assert!((least..=input.len()).contains(&bytes), "{step:?} of {}", input.len());
+            heard.note(step, taken, &input[..bytes], framer);
             taken += bytes;
         }
     }
@@ -65,17 +72,29 @@ pub(super) fn hear_every_way(content_type: &str, stream: &[u8]) -> (Heard, Frame
 }
 
 impl Heard {
-    fn note(&mut self, step: Step, at: usize, gave_up: bool) {
+    fn note(&mut self, step: Step, at: usize, input: &[u8], framer: &mut Framer) {
         match step {
             Step::More => {}
-            Step::Frame { bytes, .. } if gave_up => self.passed += bytes,
-            Step::Frame { bytes, duration_us } => {
+            Step::Frame { bytes, .. } if framer.gave_up() => {
+                self.passed += bytes;
+                self.out.extend_from_slice(input);
+            }
+            Step::Frame { bytes, duration_us, starts, rewritten } => {
                 self.frames.push((at, bytes));
                 self.durations_us.push(duration_us);
+                if starts {
+                    self.starts.push(self.out.len());
+                }
+                self.out.extend_from_slice(if rewritten { framer.written() } else { input });
+            }
+            Step::Head { .. } => {
+                self.heads.push((self.out.len(), framer.preamble().to_vec()));
+                self.out.extend_from_slice(framer.written());
             }
             Step::Tag { bytes } => join(&mut self.tags, at, bytes),
             Step::Junk { bytes } => join(&mut self.junk, at, bytes),
         }
+        self.told.extend(framer.take_tags());
     }
 }
 

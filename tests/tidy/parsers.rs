@@ -10,8 +10,10 @@ const GRAMMAR_ROOMS: &[&str] = &["media", "proto"];
 const PARSERS: &[(&str, &str)] = &[
     ("src/config/mod.rs", "config"),
     ("src/media/adts.rs", "adts"),
+    ("src/media/framer.rs", "mpeg"),
     ("src/media/header.rs", "mpeg"),
     ("src/media/mpeg.rs", "mpeg"),
+    ("src/media/sniff.rs", "mpeg"),
     ("src/media/sync.rs", "mpeg"),
     ("src/media/tag.rs", "mpeg"),
     ("src/proto/chunked.rs", "chunked"),
@@ -27,8 +29,11 @@ const PARSERS: &[(&str, &str)] = &[
 /// Files and folders of the grammar rooms that read nothing from outside, or only what a parser
 /// above has taken apart.
 const WRITERS: &[&str] = &[
+    "src/media/format.rs",
     "src/media/mean.rs",
     "src/media/mod.rs",
+    "src/media/opaque.rs",
+    "src/media/tags.rs",
     "src/proto/answer.rs",
     "src/proto/cors.rs",
     "src/proto/icecast/",

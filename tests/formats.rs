@@ -1,0 +1,9 @@
+//! Every format as the source core cuts it, tried on files of real encoders: ffprobe must find the
+//! same units, and ffmpeg must decode what a newcomer would get from every start point on. No
+//! server runs here; `tests/joins.rs` does the same through one. Needs ffmpeg and ffprobe, and
+//! fails without.
+
+#[path = "formats/kit.rs"]
+mod kit;
+#[path = "formats/mpeg.rs"]
+mod mpeg;
