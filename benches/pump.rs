@@ -12,9 +12,9 @@ use floe::base::{ListenerId, Moment};
 use floe::config::{Burst, Lag};
 use floe::domain::bus::{TitleAt, TitleBlock, WindowStart};
 use floe::domain::listener::{SyncPoint, Timeline};
+use floe::domain::preamble::Preambles;
 use floe::edge::feed::{Feed, FeedRules};
-use floe::edge::labels::LabelId;
-use floe::edge::row::{Row, Transmit};
+use floe::edge::row::{Newcomer, Row, Transmit};
 use floe::edge::table::Table;
 use floe::proto::icy;
 use floe::proto::title::Title;
@@ -83,6 +83,7 @@ impl Mount {
             segments: vec![Arc::clone(writer.segment())],
             timeline: Timeline::default(),
             titles: vec![told],
+            preambles: Preambles::default(),
         });
         let mut mount =
             Self { table: Table::new(feed), end: SyncPoint::default(), now: Moment(1_000_000) };
@@ -119,35 +120,8 @@ impl Mount {
 }
 
 fn row(id: u64, interval: u32, now: Moment) -> Row<Taker> {
-    Row {
-        wire: Taker(0),
-        offset: 0,
-        bytes_sent: 0,
-        block: None,
-        block_sent: 0,
-        closing: None,
-        http_minor: 1,
-        icy_interval: interval,
-        icy_left: interval,
-        title_seen: 0,
-        joined_s: now.seconds(),
-        took_s: now.seconds(),
-        id: ListenerId(id),
-        address: [0; 16],
-        port: 0,
-        target: LabelId::default(),
-        agent: LabelId::default(),
-        referrer: LabelId::default(),
-    }
-}
-
-fn visits(bencher: Bencher<'_, '_>, rows: u64, interval: u32) {
-    let mut mount = Mount::with(rows, interval);
-    bencher.counter(ItemsCount::new(rows)).bench_local(|| {
-        mount.publish();
-        let bytes = mount.pass();
-        assert!(bytes >= rows * BEAT_BYTES);
-    });
+    let newcomer = Newcomer { id: ListenerId(id), icy_interval: interval, ..Newcomer::default() };
+    Row::new(Taker(0), newcomer, now)
 }
 
 /// A pass without metadata: one plain send a row.

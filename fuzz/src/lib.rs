@@ -24,6 +24,13 @@ enum Kind {
     Junk,
 }
 
+impl Kind {
+    /// Whether only the sum of neighbours of this kind means something.
+    fn has_no_bounds(&self) -> bool {
+        matches!(self, Self::Passed | Self::Tag | Self::Junk)
+    }
+}
+
 /// First bytes from here on ask for a repeated stream.
 const REPEATED: u8 = 0xf0;
 /// Takes 3 KB past the 64 KiB at which framers give up.
@@ -60,7 +67,7 @@ fn feed(content_type: &str, stream: &[u8], piece: usize) -> Vec<(Kind, usize)> {
         while let Some((kind, bytes)) = step(&mut framer, &stream[start..end]) {
             start += bytes;
             match said.last_mut() {
-                Some((last, sum)) if *last == kind && matches!(kind, Kind::Passed | Kind::Tag | Kind::Junk) => {
+                Some((last, sum)) if *last == kind && kind.has_no_bounds() => {
                     *sum += bytes;
                 }
                 _ => said.push((kind, bytes)),

@@ -101,6 +101,10 @@ close_reasons! {
     SourceGone = "source_gone", Upstream, 200;
     /// The source came back with another content type, which held listeners cannot decode.
     FormatChanged = "format_changed", Upstream, 200;
+    /// The source sends what no listener could be served: the log names the cure.
+    Unplayable = "unplayable", Peer, 200;
+    /// A title that the mount, or what its stream consists of, does not let into the stream.
+    TitleRefused = "title_refused", Operator, 403;
     /// An administrator ended it.
     Killed = "killed", Operator, 200;
     /// The server is shutting down.

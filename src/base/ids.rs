@@ -27,7 +27,7 @@ pub struct SourceId(pub ConnId);
 
 /// A listener, unique in a process: the core in the upper 16 bits, a count in the lower 48.
 /// It is the `ID` of Icecast's `listclients`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u64);
 
 impl ListenerId {

@@ -17,6 +17,7 @@ use crate::proto::title::Title;
 use crate::ring::{LaneSender, Segment};
 
 use super::listener::{SyncPoint, Timeline};
+use super::preamble::{PreambleAt, Preambles};
 use super::stats::MountCounters;
 
 /// A mount as every core knows it: what a listener's answer is made of. Replaced as a whole when
@@ -47,6 +48,21 @@ impl MountInfo {
     /// The content type listeners are told: the configured one wins over the source's.
     pub fn content_type(&self) -> &str {
         self.settings.content_type.as_deref().unwrap_or(&self.content_type)
+    }
+
+    /// The same mount with another content type.
+    pub fn with_content_type(&self, content_type: &str) -> Self {
+        Self {
+            id: self.id,
+            path: Arc::clone(&self.path),
+            content_type: content_type.to_owned(),
+            headers: self.headers.clone(),
+            lines: self.lines.clone(),
+            settings: Arc::clone(&self.settings),
+            counters: Arc::clone(&self.counters),
+            since: self.since,
+            source_address: self.source_address,
+        }
     }
 
     /// Whether listeners may get ICY metadata between the bytes: not in containers that carry
@@ -93,6 +109,8 @@ pub struct WindowStart {
     pub timeline: Timeline,
     /// Titles still needed, oldest first.
     pub titles: Vec<TitleAt>,
+    /// Preambles still needed, oldest first.
+    pub preambles: Preambles,
 }
 
 /// A source that proved itself asks for a mount.
@@ -202,10 +220,17 @@ pub enum IngestToEdge {
         mount: MountId,
         /// The new live edge.
         end: SyncPoint,
-        /// Whether the old live edge is a start point.
+        /// Whether a player can start at the old live edge.
         starts: bool,
         /// Segments wholly before this offset can go.
         keep_from: u64,
+    },
+    /// What newcomers are sent first has changed.
+    Preamble {
+        /// Which mount.
+        mount: MountId,
+        /// The new one.
+        preamble: PreambleAt,
     },
     /// A new title.
     Title {

@@ -17,6 +17,15 @@ pub struct SyncPoint {
     pub media_us: u64,
 }
 
+/// A live edge as it was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The edge.
+    pub end: SyncPoint,
+    /// Whether a player can start at the edge before it.
+    pub starts: bool,
+}
+
 /// The start points that are still in a mount's window, oldest first, and its live edge.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
@@ -30,7 +39,7 @@ impl Timeline {
         self.end
     }
 
-    /// Published bytes now reach `end`. If `starts` the bytes up to the old edge ended a frame, so
+    /// Published bytes now reach `end`. If `starts` a player can start with the first of them, so
     /// the old edge is a start point. Points closer than `apart` to the last are left out.
     pub fn advance(&mut self, end: SyncPoint, starts: bool, apart: Duration) {
         let apart_us = u64::try_from(apart.as_micros()).unwrap_or(u64::MAX);
@@ -58,8 +67,8 @@ impl Timeline {
     }
 
     /// Where a newcomer starts: the latest point that has at least the burst before the live edge,
-    /// or the oldest there is, but none before `not_before`.
-    pub fn start(&self, burst: Burst, not_before: u64) -> u64 {
+    /// or the oldest there is, but none before `not_before`. `None` if there is no such point yet.
+    pub fn start(&self, burst: Burst, not_before: u64) -> Option<u64> {
         let enough = |point: &SyncPoint| match burst {
             Burst::Time(span) => {
                 let wanted = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
@@ -69,23 +78,22 @@ impl Timeline {
         };
         let fitting = self.points.partition_point(enough).checked_sub(1);
         let fresh = self.points.partition_point(|point| point.offset < not_before);
-        self.points
-            .get(fitting.unwrap_or(0).max(fresh))
-            .map_or(self.end.offset, |point| point.offset)
+        self.points.get(fitting.unwrap_or(0).max(fresh)).map(|point| point.offset)
     }
 
     /// How far a listener may fall behind: `lag_bytes`, but at least two bursts. Newcomers begin a
     /// burst behind the live edge, and a burst told in seconds can be more than `lag_bytes`: with
     /// less than a second one to spare they would count as slow before they had a chance to read.
     pub fn lag_max(&self, lag_bytes: u64, burst: Burst) -> u64 {
-        let burst_bytes = self.end.offset.saturating_sub(self.start(burst, 0));
+        let burst_bytes =
+            self.start(burst, 0).map_or(0, |start| self.end.offset.saturating_sub(start));
         lag_bytes.max(burst_bytes.saturating_mul(2))
     }
 
-    /// The first start point at or after `offset`; the live edge if there is none.
-    pub fn next(&self, offset: u64) -> u64 {
+    /// The first start point at or after `offset`, if there is one.
+    pub fn next(&self, offset: u64) -> Option<u64> {
         let at = self.points.partition_point(|point| point.offset < offset);
-        self.points.get(at).map_or(self.end.offset, |point| point.offset)
+        self.points.get(at).map(|point| point.offset)
     }
 
     /// The points themselves, oldest first.
@@ -106,6 +114,8 @@ pub enum Standing {
         /// A start point near the live edge.
         to: u64,
     },
+    /// Its bytes are gone, and there is no start point yet: it joins again when there is one.
+    Rejoins,
     /// Too far behind on a mount that drops such listeners.
     Leaves(CloseReason),
 }
@@ -126,8 +136,11 @@ pub fn standing(
     if policy == Lag::Drop {
         return Standing::Leaves(CloseReason::TooSlow);
     }
-    let to = timeline.start(burst, offset.max(tail));
-    let cut = (offset >= tail).then(|| timeline.next(offset));
+    let Some(to) = timeline.start(burst, offset.max(tail)) else {
+        // Nowhere to move it yet: as long as its bytes are there it can go on.
+        return if offset >= tail { Standing::Follows } else { Standing::Rejoins };
+    };
+    let cut = if offset >= tail { timeline.next(offset) } else { None };
     Standing::Skips { cut: cut.filter(|&cut| cut <= to), to }
 }
 
@@ -166,12 +179,12 @@ mod tests {
     #[test]
     fn a_burst_starts_at_the_latest_point_that_holds_it() {
         let timeline = timeline();
-        assert_eq!(timeline.start(Burst::Time(Duration::from_millis(250)), 0), 7_000);
-        assert_eq!(timeline.start(Burst::Time(Duration::from_millis(300)), 0), 7_000);
-        assert_eq!(timeline.start(Burst::Bytes(1), 0), 9_000);
-        assert_eq!(timeline.start(Burst::Bytes(1 << 20), 0), 0);
-        assert_eq!(timeline.start(Burst::Time(Duration::from_secs(9)), 2_500), 3_000);
-        assert_eq!(Timeline::default().start(Burst::Bytes(1), 0), 0);
+        assert_eq!(timeline.start(Burst::Time(Duration::from_millis(250)), 0), Some(7_000));
+        assert_eq!(timeline.start(Burst::Time(Duration::from_millis(300)), 0), Some(7_000));
+        assert_eq!(timeline.start(Burst::Bytes(1), 0), Some(9_000));
+        assert_eq!(timeline.start(Burst::Bytes(1 << 20), 0), Some(0));
+        assert_eq!(timeline.start(Burst::Time(Duration::from_secs(9)), 2_500), Some(3_000));
+        assert_eq!(Timeline::default().start(Burst::Bytes(1), 0), None);
     }
 
     #[test]
@@ -214,13 +227,22 @@ mod tests {
     fn a_newcomer_is_not_slow_where_its_burst_is_more_than_the_lag() {
         let timeline = timeline();
         for burst in [Burst::Time(Duration::from_millis(400)), Burst::Bytes(4_000)] {
-            let start = timeline.start(burst, 0);
+            let start = timeline.start(burst, 0).expect("there are points");
             assert_eq!(start, 6_000);
             let judge = |offset| standing(offset, 0, &timeline, 1_000, Lag::Drop, burst);
             assert_eq!(judge(start), Standing::Follows);
             assert_eq!(judge(start - 4_000), Standing::Follows);
             assert_eq!(judge(start - 4_001), Standing::Leaves(CloseReason::TooSlow));
         }
+    }
+
+    #[test]
+    fn who_cannot_be_moved_goes_on_while_its_bytes_are_there_and_joins_again_after() {
+        let mut timeline = Timeline::default();
+        timeline.advance(SyncPoint { offset: 9_000, media_us: 0 }, false, Duration::ZERO);
+        let judge = |offset| standing(offset, 2_000, &timeline, 0, Lag::Skip, Burst::Bytes(0));
+        assert_eq!(judge(2_000), Standing::Follows);
+        assert_eq!(judge(1_999), Standing::Rejoins);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod capacity;
 pub mod kernel_memory;
 pub mod listener;
 pub mod mount;
+pub mod preamble;
 pub mod progress;
+pub mod seam;
 pub mod stats;
 pub mod tuning;

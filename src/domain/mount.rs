@@ -26,19 +26,16 @@ enum Phase {
 /// What a mount can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A source that proved itself wants the mount; `same_format`: listeners can go on with it.
-    Claim {
-        /// Who asks.
-        source: SourceId,
-        /// Whether it sends the content type that listeners already play.
-        same_format: bool,
-    },
+    /// A source that proved itself wants the mount.
+    Claim(SourceId),
     /// The source sent bytes.
     Bytes(SourceId),
     /// The source's connection ended.
     Ended(SourceId),
     /// An administrator ends the source.
     Kill,
+    /// What the source sends cannot be served.
+    Object,
     /// Time passed.
     Tick,
 }
@@ -52,8 +49,6 @@ pub enum Output {
     Refuse(SourceId, CloseReason),
     /// The source must be told to end.
     Stop(SourceId, CloseReason),
-    /// Those who listen now cannot go on and leave.
-    Release(CloseReason),
     /// The mount is gone, with everyone who still listens.
     Down(CloseReason),
 }
@@ -90,9 +85,7 @@ impl MountMachine {
     /// Takes an input at `now` and appends what follows to `outputs`.
     pub fn handle(&mut self, input: Input, now: Moment, outputs: &mut Vec<Output>) {
         match (input, self.phase) {
-            (Input::Claim { source, same_format }, phase) => {
-                self.claim(source, same_format, phase, now, outputs);
-            }
+            (Input::Claim(source), phase) => self.claim(source, phase, now, outputs),
             (Input::Bytes(from), Phase::Live { source, .. }) if from == source => {
                 self.phase = Phase::Live { source, heard: now };
             }
@@ -101,6 +94,10 @@ impl MountMachine {
             }
             (Input::Kill, Phase::Live { source, .. }) => {
                 outputs.push(Output::Stop(source, CloseReason::Killed));
+                self.release(CloseReason::SourceGone, now, outputs);
+            }
+            (Input::Object, Phase::Live { source, .. }) => {
+                outputs.push(Output::Stop(source, CloseReason::Unplayable));
                 self.release(CloseReason::SourceGone, now, outputs);
             }
             (Input::Kill, Phase::Lingering { .. }) => {
@@ -118,18 +115,11 @@ impl MountMachine {
                 }
             }
             // Late words of a source that no longer holds the mount.
-            (Input::Bytes(_) | Input::Ended(_), _) => {}
+            (Input::Bytes(_) | Input::Ended(_) | Input::Object, _) => {}
         }
     }
 
-    fn claim(
-        &mut self,
-        source: SourceId,
-        same_format: bool,
-        phase: Phase,
-        now: Moment,
-        outputs: &mut Vec<Output>,
-    ) {
+    fn claim(&mut self, source: SourceId, phase: Phase, now: Moment, outputs: &mut Vec<Output>) {
         if let Phase::Live { source: holder, heard } = phase {
             let silent = now.since(heard) >= self.rules.source_timeout;
             if !silent && !self.rules.takeover {
@@ -138,9 +128,6 @@ impl MountMachine {
             }
             let reason = if silent { CloseReason::SourceSilent } else { CloseReason::TakenOver };
             outputs.push(Output::Stop(holder, reason));
-        }
-        if !same_format {
-            outputs.push(Output::Release(CloseReason::FormatChanged));
         }
         self.phase = Phase::Live { source, heard: now };
         outputs.push(Output::Grant(source));
@@ -184,7 +171,7 @@ mod tests {
     }
 
     fn claim(serial: u32) -> Input {
-        Input::Claim { source: source(serial), same_format: true }
+        Input::Claim(source(serial))
     }
 
     #[test]
@@ -214,12 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn another_format_releases_those_who_listen() {
-        let mut mount = mount(true);
-        let input = Input::Claim { source: source(2), same_format: false };
-        let outputs = told(&mut mount, input, 1);
-        assert!(outputs.contains(&Output::Release(CloseReason::FormatChanged)));
-        assert_eq!(outputs.last(), Some(&Output::Grant(source(2))));
+    fn a_source_that_cannot_be_served_is_let_go_and_may_come_back_mended() {
+        let mut mount = mount(false);
+        let outputs = told(&mut mount, Input::Object, 1);
+        assert_eq!(outputs, [Output::Stop(source(1), CloseReason::Unplayable)]);
+        assert!(told(&mut mount, Input::Object, 1).is_empty());
+        assert_eq!(told(&mut mount, claim(2), 2), [Output::Grant(source(2))]);
     }
 
     #[test]

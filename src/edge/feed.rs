@@ -1,5 +1,5 @@
-//! What a core knows of one mount's stream: its window of segments, its start points and its
-//! titles. Written by the inbox, read by the pump.
+//! What a core knows of one mount's stream: its window of segments, its start points, its titles
+//! and what newcomers are sent first. Written by the inbox, read by the pump.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use crate::base::limits::{START_POINTS_APART, TITLES_KEPT_MAX};
 use crate::config::{Burst, Lag, MountSettings};
 use crate::domain::bus::{TitleAt, TitleBlock, WindowStart};
 use crate::domain::listener::{Standing, SyncPoint, Timeline, standing};
+use crate::domain::preamble::{PreambleAt, Preambles};
 use crate::ring::{Segment, Window};
 
 /// The mount's rules as the pump needs them.
@@ -47,6 +48,7 @@ pub struct Feed {
     window: Window,
     timeline: Timeline,
     titles: VecDeque<TitleAt>,
+    preambles: Preambles,
     ready: bool,
 }
 
@@ -58,6 +60,7 @@ impl Feed {
             window: Window::new(),
             timeline: Timeline::default(),
             titles: VecDeque::with_capacity(4),
+            preambles: Preambles::default(),
             ready: false,
         }
     }
@@ -75,6 +78,7 @@ impl Feed {
         }
         self.timeline = start.timeline;
         self.titles = start.titles.into();
+        self.preambles = start.preambles;
         self.ready = true;
     }
 
@@ -110,6 +114,11 @@ impl Feed {
         }
     }
 
+    /// Newcomers are sent something else first, from its offset on.
+    pub fn preamble(&mut self, preamble: PreambleAt) {
+        self.preambles.push(preamble, self.window.tail());
+    }
+
     /// The live edge.
     #[inline]
     pub fn end(&self) -> u64 {
@@ -129,9 +138,21 @@ impl Feed {
         found.or(self.titles.front()).map(|title| (title.serial, &title.block))
     }
 
-    /// Where a newcomer starts.
-    pub fn join_offset(&self) -> u64 {
-        self.timeline.start(self.rules.burst, self.window.tail())
+    /// Where a newcomer starts who asked for `burst`, if a player can start anywhere yet. What is
+    /// asked for is given up to half of what a listener may fall behind: with more it would count
+    /// as slow before it had a chance to read.
+    pub fn start_point(&self, burst: Option<Burst>) -> Option<u64> {
+        let FeedRules { lag_bytes, burst: usual, .. } = self.rules;
+        let tail = self.window.tail();
+        let Some(asked) = burst else { return self.timeline.start(usual, tail) };
+        let most = self.timeline.lag_max(lag_bytes, usual) / 2;
+        let from = self.end().saturating_sub(most).max(tail);
+        self.timeline.start(asked, from).or_else(|| self.timeline.start(usual, tail))
+    }
+
+    /// See [`Preambles`].
+    pub fn preambles(&self) -> &Preambles {
+        &self.preambles
     }
 
     /// Judges a listener at `offset`.

@@ -95,6 +95,11 @@ impl Core {
                     self.pump_signal.raise();
                 }
             }
+            IngestToEdge::Preamble { mount, preamble } => {
+                if let Some(mount) = self.mounts.get_mut(&mount) {
+                    mount.table.feed.preamble(preamble);
+                }
+            }
             IngestToEdge::Title { mount, title } => {
                 if let Some(mount) = self.mounts.get_mut(&mount) {
                     mount.table.feed.title(title);

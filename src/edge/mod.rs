@@ -15,6 +15,7 @@ mod request;
 mod source;
 #[cfg(test)]
 mod testing;
+mod weave;
 
 pub mod feed;
 pub mod labels;

@@ -13,8 +13,9 @@ use crate::rt::task;
 
 use super::converse::{Talk, refuse};
 use super::core::{Core, Drain, Shared};
+use super::feed::Feed;
 use super::request::Request;
-use super::row::Row;
+use super::row::{AskedBurst, Newcomer, Row};
 
 /// How often, every 50 ms, a range probe looks whether the mount's window has reached this core.
 const PROBE_LOOKS: u32 = 40;
@@ -99,26 +100,20 @@ fn enter(shared: &Shared, talk: Talk, request: &Request, place: Place, interval:
     let mount = place.keep();
     let mut core = shared.borrow_mut();
     let now = core.clock.now();
-    let row = Row {
-        wire,
-        offset: 0,
-        bytes_sent: 0,
-        block: None,
-        block_sent: 0,
-        closing: None,
+    let newcomer = Newcomer {
+        id: core.new_listener(),
         http_minor: request.http_minor(),
         icy_interval: interval,
-        icy_left: interval,
-        title_seen: 0,
-        joined_s: now.seconds(),
-        took_s: now.seconds(),
-        id: core.new_listener(),
+        burst: AskedBurst::default(),
+        intro: None,
+        intro_from: 0,
         address: pack(peer.ip()),
         port: peer.port(),
         target: core.labels.hold(&request.target),
         agent: core.labels.hold(&request.agent),
         referrer: core.labels.hold(&request.referrer),
     };
+    let row = Row::new(wire, newcomer, now);
     core.join(mount, row, now);
 }
 
@@ -130,27 +125,29 @@ async fn probe(shared: &Shared, mount: MountId, count: u64) -> Vec<u8> {
             let mut core = shared.borrow_mut();
             core.follow(mount);
             let Some(mount) = core.mounts.get(&mount) else { break };
-            let feed = &mount.table.feed;
-            if feed.is_ready() && feed.end() > 0 {
-                let mut bytes = Vec::with_capacity(count);
-                let mut offset = feed.join_offset();
-                while bytes.len() < count && offset < feed.end() {
-                    let piece = feed.at(offset, feed.end());
-                    let piece = &piece[..piece.len().min(count - bytes.len())];
-                    if piece.is_empty() {
-                        break;
-                    }
-                    bytes.extend_from_slice(piece);
-                    offset += piece.len() as u64;
-                }
-                if bytes.len() == count {
-                    return bytes;
-                }
+            let bytes = first_bytes(&mount.table.feed, count);
+            if bytes.len() == count {
+                return bytes;
             }
         }
         task::sleep(std::time::Duration::from_millis(50)).await;
     }
     Vec::new()
+}
+
+/// The first bytes that are there for a newcomer, `count` at most.
+fn first_bytes(feed: &Feed, count: usize) -> Vec<u8> {
+    let Some(mut offset) = feed.start_point(None) else { return Vec::new() };
+    let mut bytes = Vec::with_capacity(count);
+    let mut piece = feed.preambles().at(offset).map_or(&[][..], |preamble| preamble);
+    loop {
+        bytes.extend_from_slice(&piece[..piece.len().min(count - bytes.len())]);
+        piece = feed.at(offset, feed.end());
+        if bytes.len() == count || piece.is_empty() {
+            return bytes;
+        }
+        offset += piece.len() as u64;
+    }
 }
 
 /// A reserved place under every limit there is. Dropped it is given up; kept it is a row's, and

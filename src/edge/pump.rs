@@ -2,17 +2,14 @@
 //! One visit to one listener: what is due to it, in as few sends as the kernel takes, straight from
 //! the shared segments. Runs on a listener core; never waits, allocates or logs.
 
-use std::io::IoSlice;
-use std::sync::Arc;
-
-use crate::base::limits::{SEND_BYTES_MAX, SEND_PIECES_MAX};
+use crate::base::limits::SEND_BYTES_MAX;
 use crate::base::{CloseReason, Moment};
-use crate::domain::bus::TitleBlock;
 use crate::domain::listener::{Standing, overdue};
 use crate::rt::wire::Sent;
 
 use super::feed::Feed;
-use super::row::{Row, Transmit};
+use super::row::{JOINING, Row, Transmit};
+use super::weave::send_woven;
 
 /// What a visit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +34,13 @@ pub enum Visit {
     },
 }
 
-/// The block of a title that has not changed.
-const NO_CHANGE: &[u8] = &[0];
-
 /// Sends a listener what is due to it at `now`.
 pub fn visit<W: Transmit>(row: &mut Row<W>, feed: &Feed, now: Moment) -> Visit {
     if let Some(reason) = row.closing {
         return Visit::Leaves { reason, sent: 0, slow: false };
+    }
+    if row.is_leading() {
+        return visit_leading(row, feed, false, now);
     }
     let end = feed.end();
     let (sent, skipped) = match feed.standing(row.offset) {
@@ -51,8 +48,27 @@ pub fn visit<W: Transmit>(row: &mut Row<W>, feed: &Feed, now: Moment) -> Visit {
         Standing::Follows if row.icy_interval == 0 => (send_range(row, feed, end), false),
         Standing::Follows => (send_woven(row, feed, end), false),
         Standing::Skips { cut, to } => skip(row, feed, cut, to),
+        Standing::Rejoins => {
+            row.offset = JOINING;
+            return visit_leading(row, feed, true, now);
+        }
         Standing::Leaves(reason) => return Visit::Leaves { reason, sent: 0, slow: true },
     };
+    settle(row, feed, sent, skipped, now)
+}
+
+/// A newcomer, or one that went on elsewhere: it gets what comes before the stream, and the stream
+/// right behind it. One that stalls in its intro is told by time alone: it is not behind anything.
+#[cold]
+fn visit_leading<W: Transmit>(row: &mut Row<W>, feed: &Feed, skipped: bool, now: Moment) -> Visit {
+    if row.lead.is_none() {
+        row.enter(feed);
+    }
+    let sent = send_woven(row, feed, feed.end());
+    if row.lead.is_none() && row.offset == JOINING {
+        // The intro is out: its place is taken now, so that the next lap comes for it.
+        row.enter(feed);
+    }
     settle(row, feed, sent, skipped, now)
 }
 
@@ -64,11 +80,11 @@ fn skip<W: Transmit>(row: &mut Row<W>, feed: &Feed, cut: Option<u64>, to: u64) -
         let sent = send_woven(row, feed, frame_end);
         let moves = row.offset >= frame_end;
         if moves {
-            row.offset = to;
+            row.move_to(to, feed);
         }
         return (sent, moves);
     }
-    row.offset = to;
+    row.move_to(to, feed);
     (send_woven(row, feed, feed.end()), true)
 }
 
@@ -78,7 +94,7 @@ fn settle<W>(row: &mut Row<W>, feed: &Feed, sent: Sent, skipped: bool, now: Mome
         Sent::Full => 0,
         Sent::Gone(reason) => return Visit::Leaves { reason, sent: 0, slow: skipped },
     };
-    let behind = row.offset < feed.end() || row.block.is_some();
+    let behind = row.offset < feed.end() || row.lead.is_some() || row.block.is_some();
     if sent > 0 || !behind {
         row.took_s = now.seconds();
         row.bytes_sent += sent as u64;
@@ -108,151 +124,12 @@ fn send_range<W: Transmit>(row: &mut Row<W>, feed: &Feed, end: u64) -> Sent {
     sent
 }
 
-/// One piece of a gathered send.
-#[derive(Clone, Copy)]
-enum Piece<'f> {
-    /// Bytes of the stream.
-    Stream(&'f [u8]),
-    /// A metadata block, from its `from`th byte.
-    Block { title: &'f Arc<TitleBlock>, serial: u32, from: u16 },
-    /// The block of an unchanged title.
-    Unchanged,
-}
-
-impl<'f> Piece<'f> {
-    fn bytes(&self) -> &'f [u8] {
-        match *self {
-            Self::Stream(bytes) => bytes,
-            Self::Block { title, from, .. } => &title.block[usize::from(from)..],
-            Self::Unchanged => NO_CHANGE,
-        }
-    }
-}
-
-/// Sends stream bytes up to `end` with metadata blocks woven in at the listener's own positions:
-/// one gathered send, or several where blocks stand so close that one has too few pieces for the
-/// bytes of a beat.
-fn send_woven<W: Transmit>(row: &mut Row<W>, feed: &Feed, end: u64) -> Sent {
-    let mut sent = 0;
-    loop {
-        let (taken, more) = send_gathered(row, feed, end);
-        match taken {
-            Sent::Bytes(count) => sent += count,
-            // What failed after a part was taken fails again at the next visit.
-            Sent::Full | Sent::Gone(_) if sent > 0 => return Sent::Bytes(sent),
-            failed => return failed,
-        }
-        if !more || sent >= SEND_BYTES_MAX {
-            return Sent::Bytes(sent);
-        }
-    }
-}
-
-/// One gathered send. Also says whether all of it was taken and it had no piece left for the rest.
-fn send_gathered<W: Transmit>(row: &mut Row<W>, feed: &Feed, end: u64) -> (Sent, bool) {
-    let started = row.block.take();
-    let mut pieces = [Piece::Unchanged; SEND_PIECES_MAX];
-    let count = weave(row, feed, started.as_ref(), end, &mut pieces);
-    let pieces = &pieces[..count];
-    if pieces.is_empty() {
-        return (Sent::Bytes(0), false);
-    }
-    let mut slices = [IoSlice::new(&[]); SEND_PIECES_MAX];
-    for (slice, piece) in slices.iter_mut().zip(pieces) {
-        *slice = IoSlice::new(piece.bytes());
-    }
-    let sent = row.wire.send_pieces(&slices[..count]);
-    let Sent::Bytes(taken) = sent else {
-        // Nothing was taken: a block that was under way stays under way.
-        row.block = started;
-        return (sent, false);
-    };
-    take_note(row, pieces, taken);
-    let offered = || pieces.iter().map(|piece| piece.bytes().len()).sum::<usize>();
-    (sent, count == SEND_PIECES_MAX && taken == offered())
-}
-
-/// Plans the pieces of one send; returns how many.
-fn weave<'f, W>(
-    row: &Row<W>,
-    feed: &'f Feed,
-    started: Option<&'f Arc<TitleBlock>>,
-    end: u64,
-    pieces: &mut [Piece<'f>; SEND_PIECES_MAX],
-) -> usize {
-    let (mut offset, mut left, mut seen) = (row.offset, row.icy_left, row.title_seen);
-    let (mut count, mut bytes) = (0, 0);
-    if let Some(title) = started {
-        pieces[0] = Piece::Block { title, serial: seen, from: row.block_sent };
-        (count, left) = (1, row.icy_interval);
-    }
-    while offset < end && count < SEND_PIECES_MAX && bytes < SEND_BYTES_MAX {
-        if row.icy_interval > 0 && left == 0 {
-            pieces[count] = match feed.title_at(offset) {
-                Some((serial, title)) if serial != seen => {
-                    seen = serial;
-                    Piece::Block { title, serial, from: 0 }
-                }
-                _ => Piece::Unchanged,
-            };
-            (count, left) = (count + 1, row.icy_interval);
-            continue;
-        }
-        let stretch = feed.at(offset, end);
-        let until_block = if row.icy_interval > 0 { left as usize } else { usize::MAX };
-        let stretch = &stretch[..stretch.len().min(until_block).min(SEND_BYTES_MAX)];
-        if stretch.is_empty() {
-            break;
-        }
-        pieces[count] = Piece::Stream(stretch);
-        count += 1;
-        bytes += stretch.len();
-        offset += stretch.len() as u64;
-        left = left.saturating_sub(stretch.len() as u32);
-    }
-    count
-}
-
-/// Moves the row past the first `taken` bytes of `pieces`.
-fn take_note<W>(row: &mut Row<W>, pieces: &[Piece<'_>], mut taken: usize) {
-    for piece in pieces {
-        let length = piece.bytes().len();
-        if taken == 0 {
-            // A block that was under way before this send is its first piece: it stays under way.
-            if let Piece::Block { title, from, .. } = *piece
-                && from > 0
-            {
-                row.block = Some(Arc::clone(title));
-            }
-            return;
-        }
-        let part = taken.min(length);
-        taken -= part;
-        match *piece {
-            Piece::Stream(_) => {
-                row.offset += part as u64;
-                row.icy_left = row.icy_left.saturating_sub(part as u32);
-            }
-            Piece::Block { title, serial, from } => {
-                row.title_seen = serial;
-                row.icy_left = row.icy_interval;
-                if part < length {
-                    row.block_sent = from + part as u16;
-                    row.block = Some(Arc::clone(title));
-                    return;
-                }
-                row.block_sent = 0;
-            }
-            Piece::Unchanged => row.icy_left = row.icy_interval,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Studio, Taker, bytes_of, row};
+    use super::super::testing::{self, Studio, Taker, bytes_of};
     use super::*;
     use crate::config::Lag;
+    use std::sync::Arc;
     use std::time::Duration;
 
     const NOW: Moment = Moment(1_000_000);
@@ -265,6 +142,11 @@ mod tests {
             studio.publish(1_000.min(count - start), &mut feed);
         }
         (studio, feed)
+    }
+
+    /// A listener at the beginning of the stream.
+    fn row(id: u64, room: usize, interval: u32, now: Moment) -> Row<Taker> {
+        Row { offset: 0, ..testing::row(id, room, interval, now) }
     }
 
     fn stays(sent: usize, behind: bool) -> Visit {
@@ -411,7 +293,7 @@ mod tests {
         let mut row = row(1, usize::MAX, 0, NOW);
         let left = Visit::Leaves { reason: CloseReason::TooSlow, sent: 0, slow: true };
         assert_eq!(visit(&mut row, &feed, NOW), left);
-        row.offset = feed.join_offset();
+        row.offset = feed.start_point(None).expect("there are points");
         assert_eq!(visit(&mut row, &feed, NOW), stays(8_000, false));
     }
 
@@ -453,5 +335,73 @@ mod tests {
         let mut done = row(3, usize::MAX, 0, NOW);
         let late = Moment(4_000_000);
         assert_eq!(visit(&mut done, &feed, late), leaves(CloseReason::DurationOver, 2_000));
+    }
+
+    #[test]
+    fn a_newcomer_gets_intro_preamble_and_burst_in_order_whatever_its_socket_takes() {
+        let mut studio = Studio::new();
+        let mut feed = studio.feed();
+        studio.preamble(b"old head", &mut feed);
+        studio.publish(5_000, &mut feed);
+        let title = studio.title("One", &mut feed);
+        studio.preamble(b"head", &mut feed);
+        (0..20).for_each(|_| studio.publish(1_000, &mut feed));
+        let intro = Arc::new(bytes_of(0..1_500));
+        let lead = [&intro[..], b"head"].concat();
+        let burst = bytes_of(17_000..25_000);
+        let all = [&lead[..], &burst].concat();
+        for interval in [0_u32, 700, 2_000] {
+            for bite in [0, 1, 3, 699, 1_500] {
+                let mut row = testing::row(1, usize::MAX, interval, NOW);
+                row.lead = Some(Arc::clone(&intro));
+                row.wire.bite = bite;
+                drain(&mut row, &feed);
+                let pieces = all.chunks(if interval == 0 { all.len() } else { interval as usize });
+                let mut wanted: Vec<u8> = Vec::new();
+                for (index, piece) in pieces.enumerate() {
+                    if index > 0 {
+                        wanted.extend(if index == 1 { &title[..] } else { &[0] });
+                    }
+                    wanted.extend(piece);
+                }
+                assert_eq!(row.wire.taken, wanted, "{interval} {bite}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_comes_before_a_player_can_start_waits_for_the_first_start_and_is_not_stalled() {
+        let mut studio = Studio::new();
+        let mut feed = studio.feed();
+        let mut row = testing::row(1, usize::MAX, 0, NOW);
+        let later = Moment(100_000_000);
+        for now in [NOW, later] {
+            assert_eq!(visit(&mut row, &feed, now), stays(0, false));
+            assert_eq!(row.offset, JOINING);
+        }
+        studio.publish(1_000, &mut feed);
+        assert_eq!(visit(&mut row, &feed, later), stays(1_000, false));
+        assert_eq!(row.offset, 1_000);
+    }
+
+    #[test]
+    fn a_laggard_that_skips_to_another_link_gets_its_head_first() {
+        for (links, head) in [(1, &b""[..]), (2, b"second")] {
+            let mut studio = Studio::new();
+            let mut feed = studio.feed();
+            studio.preamble(b"first", &mut feed);
+            studio.publish(1_000, &mut feed);
+            let mut row = row(1, 500, 0, NOW);
+            visit(&mut row, &feed, NOW);
+            if links == 2 {
+                studio.publish(1_000, &mut feed);
+                studio.preamble(b"second", &mut feed);
+            }
+            (0..201 - links).for_each(|_| studio.publish(1_000, &mut feed));
+            row.wire.room = usize::MAX;
+            drain(&mut row, &feed);
+            let wanted = [&bytes_of(0..1_000)[..], head, &bytes_of(193_000..201_000)].concat();
+            assert_eq!(row.wire.taken, wanted, "{links} links");
+        }
     }
 }

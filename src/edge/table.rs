@@ -94,12 +94,11 @@ impl<W: Transmit> Table<W> {
         !self.rows.is_empty() && (self.lap.is_some() || self.feed.end() > self.seen_end)
     }
 
-    /// Takes in a newcomer, and gives it its burst at once if the stream is here.
+    /// Takes in a newcomer, and gives it its intro and its burst at once if the stream is here.
     pub fn join(&mut self, mut row: Row<W>, now: Moment) -> Tally {
         let mut tally = Tally::default();
         let mut behind = false;
         if self.feed.is_ready() {
-            row.offset = self.feed.join_offset();
             match visit(&mut row, &self.feed, now) {
                 Visit::Stays { sent, behind: left, .. } => {
                     tally = Tally { visits: 1, bytes: sent as u64, slow: 0 };
@@ -120,13 +119,10 @@ impl<W: Transmit> Table<W> {
         tally
     }
 
-    /// The stream came: those who waited for it get their start. It also comes again, to a core
-    /// that missed more than the window holds: those who had some of it already never go back.
+    /// The stream came: those who waited for it take their places at their next visit. It also
+    /// comes again, to a core that missed more than the window holds: those who had some of it
+    /// already are moved as any who fell behind.
     pub fn feed_started(&mut self, now: Moment) {
-        let start = self.feed.join_offset();
-        for row in &mut self.rows {
-            row.offset = row.offset.max(start);
-        }
         // They have waited long enough: this lap is over at once.
         self.cursor = 0;
         self.seen_end = self.feed.end();

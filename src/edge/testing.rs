@@ -8,14 +8,14 @@ use crate::base::{CloseReason, ListenerId, Moment};
 use crate::config::{Burst, Lag};
 use crate::domain::bus::{TitleAt, TitleBlock, WindowStart};
 use crate::domain::listener::{SyncPoint, Timeline};
+use crate::domain::preamble::{PreambleAt, Preambles};
 use crate::proto::icy;
 use crate::proto::title::Title;
 use crate::ring::SegmentWriter;
 use crate::rt::wire::Sent;
 
 use super::feed::{Feed, FeedRules};
-use super::labels::LabelId;
-use super::row::{Row, Transmit};
+use super::row::{Newcomer, Row, Transmit};
 
 /// A socket that takes what fits and keeps it.
 #[derive(Debug, Default)]
@@ -64,26 +64,9 @@ impl Transmit for Taker {
 
 /// The listener `id` with `room` in its socket and a block every `interval` bytes.
 pub(super) fn row(id: u64, room: usize, interval: u32, now: Moment) -> Row<Taker> {
-    Row {
-        wire: Taker { room, ..Taker::default() },
-        offset: 0,
-        bytes_sent: 0,
-        block: None,
-        block_sent: 0,
-        closing: None,
-        http_minor: 1,
-        icy_interval: interval,
-        icy_left: interval,
-        title_seen: 0,
-        joined_s: now.seconds(),
-        took_s: now.seconds(),
-        id: ListenerId(id),
-        address: [0; 16],
-        port: 0,
-        target: LabelId::default(),
-        agent: LabelId::default(),
-        referrer: LabelId::default(),
-    }
+    let taker = Taker { room, ..Taker::default() };
+    let newcomer = Newcomer { id: ListenerId(id), icy_interval: interval, ..Newcomer::default() };
+    Row::new(taker, newcomer, now)
 }
 
 /// The byte at an offset of the stream.
@@ -129,6 +112,7 @@ impl Studio {
             segments: vec![Arc::clone(self.writer.segment())],
             timeline: Timeline::default(),
             titles: Vec::new(),
+            preambles: Preambles::default(),
         });
         feed
     }
@@ -148,6 +132,11 @@ impl Studio {
         self.media_us += 100_000;
         let end = SyncPoint { offset: self.writer.end(), media_us: self.media_us };
         feed.advance(end, true, end.offset.saturating_sub(512 * 1024));
+    }
+
+    /// What newcomers are sent first from the live edge on.
+    pub(super) fn preamble(&mut self, bytes: &[u8], feed: &mut Feed) {
+        feed.preamble(PreambleAt { at: self.writer.end(), bytes: Arc::new(bytes.to_vec()) });
     }
 
     /// Sets a title from the live edge on; gives its block.

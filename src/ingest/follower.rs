@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::MountId;
 use crate::domain::bus::{IngestToEdge, Outbox, TitleAt, WindowStart};
+use crate::domain::listener::Edge;
 
 use super::publish::Stream;
 
@@ -17,6 +18,8 @@ pub(super) struct Follower {
     behind: bool,
     /// Whether it missed a title. It is told the newest only, so what waits for it stays bounded.
     missed_title: bool,
+    /// Whether it missed a preamble.
+    missed_preamble: bool,
 }
 
 impl Follower {
@@ -29,10 +32,14 @@ impl Follower {
     ) -> Self {
         let segments: Vec<_> = stream.segments().map(Arc::clone).collect();
         let segments_to = segments.last().map_or(0, |last| last.base() + last.capacity() as u64);
-        let start =
-            WindowStart { segments, timeline: stream.timeline().clone(), titles: titles.to_vec() };
+        let start = WindowStart {
+            segments,
+            timeline: stream.timeline().clone(),
+            titles: titles.to_vec(),
+            preambles: stream.preambles().clone(),
+        };
         outbox.post(IngestToEdge::Window { mount, start: Box::new(start) });
-        Self { segments_to, behind: false, missed_title: false }
+        Self { segments_to, behind: false, missed_title: false, missed_preamble: false }
     }
 
     /// Tells it what the last `take` published, or remembers to.
@@ -50,8 +57,27 @@ impl Follower {
         }
         self.segments(mount, stream, outbox);
         let keep_from = stream.keep_from();
-        for &end in stream.edges() {
-            outbox.post_softly(IngestToEdge::Advance { mount, end, starts: true, keep_from });
+        for &Edge { end, starts } in stream.edges() {
+            outbox.post_softly(IngestToEdge::Advance { mount, end, starts, keep_from });
+        }
+    }
+
+    /// Tells it the newest `count` preambles, or to start anew when there is room: a newcomer of
+    /// its must not get an old one.
+    pub(super) fn preambles(
+        &mut self,
+        mount: MountId,
+        stream: &Stream,
+        count: usize,
+        outbox: &mut Outbox<IngestToEdge>,
+    ) {
+        if self.behind || !outbox.has_room() {
+            (self.behind, self.missed_preamble) = (true, true);
+            return;
+        }
+        for preamble in stream.preambles().last(count) {
+            let preamble = preamble.clone();
+            outbox.post_softly(IngestToEdge::Preamble { mount, preamble });
         }
     }
 
@@ -83,7 +109,8 @@ impl Follower {
         if !outbox.has_room() {
             return CaughtUp::NotYet;
         }
-        if stream.segments().next().is_some_and(|oldest| oldest.base() > self.segments_to) {
+        let gap = stream.segments().next().is_some_and(|oldest| oldest.base() > self.segments_to);
+        if gap || self.missed_preamble {
             return CaughtUp::Lost;
         }
         self.behind = false;
@@ -92,7 +119,8 @@ impl Follower {
             outbox.post_softly(IngestToEdge::Title { mount, title: title.clone() });
         }
         let (end, keep_from) = (stream.timeline().end(), stream.keep_from());
-        outbox.post_softly(IngestToEdge::Advance { mount, end, starts: true, keep_from });
+        // Whether a player can start where it was last told the live edge is not known any more.
+        outbox.post_softly(IngestToEdge::Advance { mount, end, starts: false, keep_from });
         CaughtUp::Yes
     }
 
@@ -114,7 +142,8 @@ pub(super) enum CaughtUp {
     Yes,
     /// Its lane is still full.
     NotYet,
-    /// It was away for longer than the window lasts: it must start to follow anew.
+    /// It was away for longer than the window lasts, or missed what newcomers need: it must start
+    /// to follow anew.
     Lost,
 }
 
@@ -136,7 +165,7 @@ mod tests {
     }
 
     fn stream() -> Stream {
-        Stream::new("application/ogg", LAG_BYTES, Burst::Bytes(0))
+        Stream::new("application/octet-stream", LAG_BYTES, Burst::Bytes(0))
     }
 
     /// Takes what was told into `window`; gives the live edges.

@@ -6,6 +6,7 @@ mod demo;
 mod follower;
 mod mount;
 mod stage;
+mod tape;
 
 pub mod publish;
 

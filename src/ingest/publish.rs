@@ -1,89 +1,105 @@
-//! HOT PATH
-//! A mount's stream on the source core: bytes come in, are cut at frames and appended to the
-//! current segment, once. What is published always ends at a whole frame.
+//! HOT PATH. A mount's stream on the source core: bytes come in, are cut at whole units and appended
+//! to the current segment, once. What is published always ends at a whole unit.
 
 use std::sync::Arc;
 
 use crate::base::Moment;
-use crate::base::limits::{
-    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_SPAN, SOURCE_READ_BYTES, START_POINTS_APART,
-    WINDOW_BYTES_MAX,
-};
+use crate::base::limits::{SOURCE_READ_BYTES, START_POINTS_APART, WINDOW_BYTES_MAX};
 use crate::config::Burst;
-use crate::domain::listener::{SyncPoint, Timeline};
-use crate::media::{Framer, Step};
-use crate::ring::{Segment, SegmentWriter, Window};
+use crate::domain::listener::{Edge, SyncPoint, Timeline};
+use crate::domain::preamble::Preambles;
+use crate::domain::seam::{Kind, Seam};
+use crate::media::{Framer, Objection, Step, Tags};
+use crate::ring::Segment;
+
+use super::tape::Tape;
 
 /// One mount's stream.
 pub struct Stream {
     framer: Framer,
-    /// The beginning of a frame whose rest has not come.
+    /// What the stream is by its own bytes, once its present source has shown it.
+    kind: Option<Kind>,
+    /// Whether the present source has shown what it sends.
+    shown: bool,
+    /// The beginning of a unit whose rest has not come.
     carry: Vec<u8>,
-    writer: SegmentWriter,
-    window: Window,
+    tape: Tape,
     timeline: Timeline,
-    /// Live edges of the present call, in order, each a start point for what follows it.
-    edges: Vec<SyncPoint>,
+    /// Live edges of the present call, in order.
+    edges: Vec<Edge>,
+    preambles: Preambles,
     media_us: u64,
     /// When the present source sent its last frame: what tells playing time where frames do not.
     framed: Option<Moment>,
     /// Bytes appended but not yet a published edge.
     appended: bool,
+    /// Whether a player can start at the live edge.
+    edge_starts: bool,
     lag_bytes: u64,
     burst: Burst,
-    /// When the first bytes came, and how many have come since: the rate segments are sized by.
-    began: Option<(Moment, u64)>,
 }
 
-/// Bytes that were left out of the stream in one call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What was found in the bytes of one call.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Bytes that were not audio.
     pub junk: u64,
+    /// Preambles that came, from the last this many of [`Stream::preambles`].
+    pub preambles: usize,
+    /// What the stream says is playing.
+    pub tags: Option<Tags>,
+    /// The source sends something else than the one before it.
+    pub seam: Option<Seam>,
+    /// The stream cannot be served.
+    pub objection: Option<Objection>,
 }
 
 impl Stream {
     /// An empty stream of `content_type` that keeps what a laggard within `lag_bytes` or a
     /// newcomer's burst may need.
     pub fn new(content_type: &str, lag_bytes: usize, burst: Burst) -> Self {
-        let writer = SegmentWriter::create(0, SEGMENT_BYTES_MIN);
-        let mut window = Window::new();
-        window.push(Arc::clone(writer.segment()));
         Self {
             framer: Framer::for_content_type(content_type),
+            kind: None,
+            shown: false,
             carry: Vec::with_capacity(2 * SOURCE_READ_BYTES),
-            writer,
-            window,
+            tape: Tape::new(),
             timeline: Timeline::default(),
             edges: Vec::with_capacity(64),
+            preambles: Preambles::default(),
             media_us: 0,
             framed: None,
             appended: false,
+            edge_starts: false,
             lag_bytes: lag_bytes as u64,
             burst,
-            began: None,
         }
     }
 
-    /// A new source continues the stream: the old one's unfinished frame is left out, so that the
-    /// two join at whole frames.
-    pub fn continue_with(&mut self, content_type: &str) {
-        self.framer = Framer::for_content_type(content_type);
+    /// The source has ended: its unfinished unit is left out, and what ends its part of the stream
+    /// in order is published, if the format has such a thing.
+    pub fn end_source(&mut self, now: Moment) {
+        self.edges.clear();
         self.carry.clear();
-        self.framed = None;
-        self.began = None;
+        if self.framer.end_source() {
+            self.tape.append(self.framer.written(), now);
+            self.appended = true;
+        }
+        self.publish_edge();
     }
 
-    /// What comes cannot follow what was: nobody starts before the live edge any more.
-    pub fn begin_anew(&mut self) {
-        self.timeline.begin(self.timeline.end());
+    /// A new source continues the stream; [`Self::end_source`] came before.
+    pub fn continue_with(&mut self, content_type: &str) {
+        self.framer.next_source(content_type);
+        self.shown = false;
+        self.framed = None;
+        self.tape.next_source();
     }
 
     /// Takes a source's bytes. The new live edges are in [`Self::edges`] until the next call.
     pub fn take(&mut self, bytes: &[u8], now: Moment) -> Taken {
         self.edges.clear();
-        let (began, so_far) = self.began.unwrap_or((now, 0));
-        self.began = Some((began, so_far + bytes.len() as u64));
+        self.tape.arrived(bytes.len(), now);
         let mut taken = Taken::default();
         if self.carry.is_empty() {
             let used = self.cut(bytes, now, &mut taken);
@@ -96,50 +112,89 @@ impl Stream {
             self.carry = joined;
         }
         self.publish_edge();
+        taken.objection = self.framer.objection();
         taken
     }
 
     /// Appends every whole frame of `input`; returns the bytes used.
     fn cut(&mut self, input: &[u8], now: Moment, taken: &mut Taken) -> usize {
         let mut used = 0;
-        while used < input.len() {
-            match self.framer.step(&input[used..]) {
-                Step::More => break,
-                Step::Frame { bytes, duration_us, .. } => {
-                    self.append(&input[used..used + bytes], now);
-                    used += bytes;
-                    self.appended = true;
-                    let since_last = now.since(self.framed.replace(now).unwrap_or(now));
-                    self.media_us += match duration_us {
-                        // A format that does not tell its playing time: time as it passes.
-                        0 => since_last.as_micros() as u64,
-                        told => u64::from(told),
-                    };
-                    let edge_us = self.timeline.end().media_us;
-                    if self.media_us - edge_us >= START_POINTS_APART.as_micros() as u64 {
-                        self.publish_edge();
+        loop {
+            let step = self.framer.step(&input[used..]);
+            let bytes = &input[used..used + step.taken()];
+            used += step.taken();
+            match step {
+                Step::More => return used,
+                Step::Frame { duration_us, starts, rewritten, .. } => {
+                    if !self.shown {
+                        self.show(taken);
+                        self.remember_preamble();
                     }
+                    self.frame(bytes, starts, rewritten, now);
+                    self.play(duration_us, now);
                 }
-                Step::Head { bytes } | Step::Tag { bytes } => used += bytes,
-                Step::Junk { bytes } => {
-                    used += bytes;
-                    taken.junk += bytes as u64;
+                Step::Head { .. } => {
+                    self.show(taken);
+                    self.head(now);
+                    taken.preambles += 1;
+                    taken.tags = self.framer.take_tags().or(taken.tags.take());
                 }
+                Step::Tag { .. } => taken.tags = self.framer.take_tags().or(taken.tags.take()),
+                Step::Junk { .. } => taken.junk += bytes.len() as u64,
             }
         }
-        used
     }
 
-    fn append(&mut self, mut bytes: &[u8], now: Moment) {
-        while !bytes.is_empty() {
-            if self.writer.room() == 0 {
-                self.writer.publish();
-                self.writer = SegmentWriter::create(self.writer.end(), self.next_capacity(now));
-                self.window.push(Arc::clone(self.writer.segment()));
+    /// Appends one unit of the stream.
+    #[inline]
+    fn frame(&mut self, bytes: &[u8], starts: bool, rewritten: bool, now: Moment) {
+        if starts {
+            let since_edge = self.media_us - self.timeline.end().media_us;
+            if self.appended && since_edge >= START_POINTS_APART.as_micros() as u64 {
+                self.publish_edge();
             }
-            let count = self.writer.append(bytes);
-            bytes = &bytes[count..];
+            self.edge_starts |= !self.appended;
         }
+        self.tape.append(if rewritten { self.framer.written() } else { bytes }, now);
+        self.appended = true;
+    }
+
+    /// Accounts for a unit's playing time.
+    #[inline]
+    fn play(&mut self, duration_us: u32, now: Moment) {
+        let last = self.framed.replace(now).unwrap_or(now);
+        self.media_us += match duration_us {
+            // A format that does not tell its playing time: time as it passes.
+            0 if self.framer.format().is_none() => now.since(last).as_micros() as u64,
+            told => u64::from(told),
+        };
+    }
+
+    /// What newcomers need first is new from here on; those who are on get it in the stream, where
+    /// the format has a place for it.
+    fn head(&mut self, now: Moment) {
+        self.publish_edge();
+        self.tape.append(self.framer.written(), now);
+        self.appended |= !self.framer.written().is_empty();
+        self.remember_preamble();
+    }
+
+    /// The stream shows what it is: after another source, or with another head, that may be
+    /// something else than before. Then nobody starts before the live edge any more.
+    fn show(&mut self, taken: &mut Taken) {
+        let kind = Kind::of(&self.framer);
+        let seam = self.kind.replace(kind).map_or(Seam::Smooth, |last| last.seam(kind, self.shown));
+        self.shown = true;
+        if seam != Seam::Smooth {
+            self.publish_edge();
+            self.timeline.begin(self.timeline.end());
+            (self.edge_starts, taken.seam) = (false, Some(seam));
+        }
+    }
+
+    /// The parser's preamble holds from here on.
+    fn remember_preamble(&mut self) {
+        self.preambles.renew(self.framer.preamble(), self.tape.end(), self.tape.tail());
     }
 
     /// Publishes what was appended as a new live edge.
@@ -147,12 +202,13 @@ impl Stream {
         if !std::mem::take(&mut self.appended) {
             return;
         }
-        self.writer.publish();
-        let end = SyncPoint { offset: self.writer.end(), media_us: self.media_us };
-        self.timeline.advance(end, true, START_POINTS_APART);
-        self.window.trim(self.keep_from());
-        self.timeline.trim(self.window.tail());
-        self.edges.push(end);
+        self.tape.publish();
+        let end = SyncPoint { offset: self.tape.end(), media_us: self.media_us };
+        let starts = std::mem::take(&mut self.edge_starts);
+        self.timeline.advance(end, starts, START_POINTS_APART);
+        self.tape.trim(self.keep_from());
+        self.timeline.trim(self.tape.tail());
+        self.edges.push(Edge { end, starts });
     }
 
     /// The oldest byte that a newcomer's burst or a laggard may still need.
@@ -161,16 +217,8 @@ impl Stream {
         self.timeline.end().offset.saturating_sub(needed.min(WINDOW_BYTES_MAX))
     }
 
-    /// The next segment holds about [`SEGMENT_SPAN`] of the stream at its rate so far.
-    fn next_capacity(&self, now: Moment) -> usize {
-        let (began, bytes) = self.began.unwrap_or((now, 0));
-        let seconds = now.since(began).as_secs_f64().max(1.0);
-        let wanted = bytes as f64 / seconds * SEGMENT_SPAN.as_secs_f64();
-        (wanted as usize).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX).next_power_of_two()
-    }
-
-    /// The live edges the last [`Self::take`] published.
-    pub fn edges(&self) -> &[SyncPoint] {
+    /// The live edges the last [`Self::take`] or [`Self::end_source`] published.
+    pub fn edges(&self) -> &[Edge] {
         &self.edges
     }
 
@@ -179,14 +227,24 @@ impl Stream {
         &self.timeline
     }
 
+    /// Preambles still needed, oldest first.
+    pub fn preambles(&self) -> &Preambles {
+        &self.preambles
+    }
+
     /// The segments still kept, oldest first.
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
-        self.window.segments()
+        self.tape.segments()
     }
 
     /// The parser, for what it found out.
     pub fn framer(&self) -> &Framer {
         &self.framer
+    }
+
+    /// The same, to put a title into the stream.
+    pub fn framer_mut(&mut self) -> &mut Framer {
+        &mut self.framer
     }
 }
 
@@ -230,7 +288,7 @@ mod tests {
             for piece in sent.chunks(piece_bytes) {
                 stream.take(piece, ms(0));
                 assert_eq!(stream.timeline().end().offset % 417, 0);
-                assert!(stream.edges().iter().all(|edge| edge.offset % 417 == 0));
+                assert!(stream.edges().iter().all(|edge| edge.end.offset % 417 == 0));
             }
             assert_eq!(stream.timeline().end(), at_once.timeline().end());
             assert_eq!(published(&stream), published(&at_once));
@@ -242,9 +300,9 @@ mod tests {
     fn edges_of_one_call_are_start_points_a_tenth_of_a_second_apart() {
         let mut stream = mp3();
         stream.take(&frames(40), ms(0));
-        let offsets: Vec<u64> = stream.edges().iter().map(|edge| edge.offset / 417).collect();
+        let offsets: Vec<u64> = stream.edges().iter().map(|edge| edge.end.offset / 417).collect();
         assert_eq!(offsets, [4, 8, 12, 16, 20, 24, 28, 32, 36, 40]);
-        assert_eq!(stream.timeline().start(BURST, 0), 0);
+        assert_eq!(stream.timeline().start(BURST, 0), Some(0));
         stream.take(b"", ms(1));
         assert!(stream.edges().is_empty());
     }
@@ -256,7 +314,7 @@ mod tests {
         sent.extend([0; 1_000]);
         sent.extend(frames(4));
         let taken = stream.take(&sent, ms(0));
-        assert_eq!(taken, Taken { junk: 1_000 });
+        assert_eq!(taken, Taken { junk: 1_000, ..Taken::default() });
         assert_eq!(published(&stream), (0, frames(8)));
     }
 
@@ -265,6 +323,7 @@ mod tests {
         let mut stream = mp3();
         let whole = frames(9);
         stream.take(&whole[..whole.len() - 100], ms(0));
+        stream.end_source(ms(0));
         stream.continue_with("audio/mpeg");
         stream.take(&frames(3), ms(9_000));
         assert_eq!(published(&stream), (0, frames(11)));
@@ -287,19 +346,8 @@ mod tests {
     }
 
     #[test]
-    fn segments_grow_to_hold_seconds_of_a_fast_stream() {
-        let mut stream = Stream::new("video/webm", LAG_BYTES, BURST);
-        for tick in 0..200 {
-            stream.take(&[7; 20_000], ms(tick * 50));
-        }
-        let newest = stream.segments().last().expect("a stream has a segment").capacity();
-        // 400,000 bytes a second for eight seconds.
-        assert_eq!(newest, SEGMENT_BYTES_MAX);
-    }
-
-    #[test]
     fn time_goes_on_for_a_format_that_does_not_tell_it_when_its_source_returns() {
-        let mut stream = Stream::new("application/ogg", LAG_BYTES, BURST);
+        let mut stream = Stream::new("application/octet-stream", LAG_BYTES, BURST);
         let feed = |stream: &mut Stream, seconds: std::ops::Range<u64>| {
             for tick in seconds.start * 10..seconds.end * 10 {
                 stream.take(&[7; 500], ms(tick * 100));
@@ -307,23 +355,34 @@ mod tests {
         };
         feed(&mut stream, 0..600);
         assert_eq!(stream.timeline().end().media_us, 599_900_000);
-        stream.continue_with("application/ogg");
+        stream.continue_with("application/octet-stream");
         feed(&mut stream, 605..610);
         let end = stream.timeline().end();
         // The gap was heard by nobody, so it does not play.
         assert_eq!(end.media_us, 604_800_000);
-        assert_eq!(end.offset - stream.timeline().start(BURST, 0), 5_000);
+        assert_eq!(stream.timeline().start(BURST, 0), Some(end.offset - 5_000));
     }
 
     #[test]
-    fn after_a_new_beginning_nobody_starts_before_it() {
+    fn after_a_seam_nobody_starts_before_it() {
         let mut stream = mp3();
         stream.take(&frames(100), ms(0));
-        stream.continue_with("audio/aac");
-        stream.begin_anew();
         let edge = stream.timeline().end().offset;
-        assert_eq!(stream.timeline().start(Burst::Bytes(1 << 20), 0), edge);
-        stream.take(&[0x11; 100_000], ms(100));
-        assert!(stream.timeline().points().all(|point| point.offset >= edge));
+        // The same layer at 48 kHz: frames of 384 bytes.
+        let other = [&[0xFF, 0xFB, 0x94, 0x64][..], &[0x55; 380]].concat().repeat(50);
+        for (sent, content_type, seam) in [
+            (&frames(40), "audio/mpeg", None),
+            (&other, "audio/mpeg", Some(Seam::Announced)),
+            (&vec![0x11; 100_000], "application/octet-stream", Some(Seam::Broken)),
+        ] {
+            stream.end_source(ms(0));
+            stream.continue_with(content_type);
+            let before = stream.timeline().end().offset;
+            assert_eq!(stream.take(sent, ms(100)).seam, seam);
+            stream.take(sent, ms(200));
+            let oldest = stream.timeline().points().next().map(|point| point.offset);
+            assert!(oldest.is_some_and(|oldest| (oldest >= before) == seam.is_some()), "{seam:?}");
+            assert!(before >= edge);
+        }
     }
 }

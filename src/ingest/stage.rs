@@ -8,10 +8,11 @@ use crate::config::Config;
 use crate::domain::bus::{Claim, EdgeToIngest, IngestToControl, IngestToEdge, MountInfo, Outbox};
 use crate::domain::mount::{Input, MountMachine, Output, Rules};
 use crate::domain::stats::{MountCounters, ServerCounters};
+use crate::media::Retitled;
 use crate::proto::icecast::{StreamLines, StreamNames};
 use crate::proto::title::Title;
 
-use super::mount::Mount;
+use super::mount::{Mount, News};
 
 pub(super) struct Stage {
     config: Arc<Config>,
@@ -64,7 +65,7 @@ impl Stage {
         match message {
             EdgeToIngest::Claim(claim) => self.claim(*claim, now, wall),
             EdgeToIngest::Bytes { source, bytes } => self.bytes(source, &bytes, now),
-            EdgeToIngest::Ended { source } => self.ended(source, now, wall),
+            EdgeToIngest::Ended { source } => self.ended(source, now),
             EdgeToIngest::Subscribe(mount) => {
                 if let Some(mount) = self.mounts.get_mut(&mount) {
                     mount.follow(core, &mut self.to_edges[core]);
@@ -82,7 +83,7 @@ impl Stage {
             EdgeToIngest::KillSource { asker, path } => {
                 let found = self.paths.get(&path).copied();
                 if let Some(mount) = found {
-                    self.tell(mount, Input::Kill, None, now, wall);
+                    self.tell(mount, Input::Kill, None, now);
                 }
                 self.answer(asker, found.map(|_| ()).ok_or(CloseReason::NotFound));
             }
@@ -92,12 +93,8 @@ impl Stage {
     /// A source that proved itself asks for a mount.
     pub(super) fn claim(&mut self, claim: Claim, now: Moment, wall: WallTime) {
         if let Some(&mount) = self.paths.get(&claim.path) {
-            let same_format = self
-                .mounts
-                .get(&mount)
-                .is_some_and(|mount| same_type(&mount.info.content_type, &claim.content_type));
-            let input = Input::Claim { source: claim.source, same_format };
-            self.tell(mount, input, Some(claim), now, wall);
+            let input = Input::Claim(claim.source);
+            self.tell(mount, input, Some((claim, wall)), now);
             return;
         }
         if !self.makes_room() || !self.counters.sources.try_enter(self.config.limits.sources) {
@@ -140,30 +137,71 @@ impl Stage {
 
     /// A source's bytes.
     pub(super) fn bytes(&mut self, source: SourceId, bytes: &[u8], now: Moment) {
-        let Some(mount) = self.sources.get(&source) else { return };
-        let Some(mount) = self.mounts.get_mut(mount) else { return };
+        let Some(&id) = self.sources.get(&source) else { return };
+        let Some(mount) = self.mounts.get_mut(&id) else { return };
         mount.machine.handle(Input::Bytes(source), now, &mut self.outputs);
-        mount.take(bytes, now, &mut self.to_edges);
+        let news = mount.take(bytes, now, &mut self.to_edges);
         if !self.to_edges.iter().all(Outbox::has_room) {
             self.behind = true;
         }
+        self.spread(id, news, now);
+    }
+
+    /// Tells everyone what a source's bytes brought besides the stream.
+    fn spread(&mut self, id: MountId, news: News, now: Moment) {
+        if let Some(content_type) = news.content_type {
+            self.correct_type(id, content_type);
+        }
+        if let Some(title) = news.title {
+            self.entitle(id, title);
+        }
+        if let Some(objection) = news.objection {
+            if let Some(mount) = self.mounts.get(&id) {
+                tracing::warn!(mount = %mount.info.path, "{}", objection.cure());
+            }
+            self.tell(id, Input::Object, None, now);
+        }
+    }
+
+    /// Listeners are told the content type that the bytes are of.
+    fn correct_type(&mut self, id: MountId, content_type: &str) {
+        let Some(mount) = self.mounts.get_mut(&id) else { return };
+        mount.info = Arc::new(mount.info.with_content_type(content_type));
+        let info = Arc::clone(&mount.info);
+        self.post_to_all(|| IngestToEdge::MountUp(Arc::clone(&info)));
+        self.to_control.post(IngestToControl::MountUp(info));
+    }
+
+    /// A new title, if it is one.
+    fn entitle(&mut self, id: MountId, title: Title) {
+        let Some(mount) = self.mounts.get_mut(&id) else { return };
+        if mount.title() == Some(&title) {
+            return;
+        }
+        let block = mount.set_title(title, &mut self.to_edges);
+        self.behind |= !self.to_edges.iter().all(Outbox::has_room);
+        self.to_control.post(IngestToControl::Title(id, block));
     }
 
     /// A source's connection ended.
-    pub(super) fn ended(&mut self, source: SourceId, now: Moment, wall: WallTime) {
+    pub(super) fn ended(&mut self, source: SourceId, now: Moment) {
         if let Some(&mount) = self.sources.get(&source) {
             self.forget_source(source);
-            self.tell(mount, Input::Ended(source), None, now, wall);
+            if let Some(mount) = self.mounts.get_mut(&mount) {
+                mount.end_source(now, &mut self.to_edges);
+            }
+            self.tell(mount, Input::Ended(source), None, now);
         }
     }
 
     /// A new title for the mount at `path`.
     pub(super) fn set_title(&mut self, path: &str, title: Title) -> Result<(), CloseReason> {
-        let mount = self.paths.get(path).ok_or(CloseReason::NotFound)?;
-        let mount = self.mounts.get_mut(mount).ok_or(CloseReason::NotFound)?;
-        let block = mount.set_title(title, &mut self.to_edges);
-        self.behind |= !self.to_edges.iter().all(Outbox::has_room);
-        self.to_control.post(IngestToControl::Title(mount.id(), block));
+        let id = *self.paths.get(path).ok_or(CloseReason::NotFound)?;
+        let mount = self.mounts.get_mut(&id).ok_or(CloseReason::NotFound)?;
+        if mount.title() != Some(&title) && mount.retitle(&title) == Retitled::Refused {
+            return Err(CloseReason::TitleRefused);
+        }
+        self.entitle(id, title);
         Ok(())
     }
 
@@ -171,7 +209,7 @@ impl Stage {
     pub(super) fn tick(&mut self, now: Moment) {
         let ids: Vec<MountId> = self.mounts.keys().copied().collect();
         for id in ids {
-            self.tell(id, Input::Tick, None, now, WallTime(0));
+            self.tell(id, Input::Tick, None, now);
             if let Some(facts) = self.mounts.get_mut(&id).and_then(Mount::new_facts) {
                 self.to_control.post(IngestToControl::Facts(id, facts));
             }
@@ -196,14 +234,13 @@ impl Stage {
         self.behind || !self.to_edges.iter().all(Outbox::has_room) || !self.to_control.has_room()
     }
 
-    /// Puts an input to a mount's machine and does what follows. `claim` comes with a claim.
+    /// Puts an input to a mount's machine and does what follows. A claim comes with its time.
     fn tell(
         &mut self,
         id: MountId,
         input: Input,
-        mut claim: Option<Claim>,
+        mut claim: Option<(Claim, WallTime)>,
         now: Moment,
-        wall: WallTime,
     ) {
         let Some(mount) = self.mounts.get_mut(&id) else { return };
         let mut outputs = std::mem::take(&mut self.outputs);
@@ -212,17 +249,17 @@ impl Stage {
         for output in outputs.drain(..) {
             match output {
                 Output::Grant(source) => {
-                    if let Some(claim) = claim.take() {
+                    if let Some((claim, wall)) = claim.take() {
                         self.grant(id, source, claim, wall);
                     }
                 }
                 Output::Refuse(source, reason) => self.answer(source.0, Err(reason)),
                 Output::Stop(source, reason) => {
                     self.forget_source(source);
+                    if let Some(mount) = self.mounts.get_mut(&id) {
+                        mount.end_source(now, &mut self.to_edges);
+                    }
                     self.post_to_core(source.0, IngestToEdge::Stop { source, reason });
-                }
-                Output::Release(reason) => {
-                    self.post_to_all(|| IngestToEdge::Release { mount: id, reason });
                 }
                 Output::Down(reason) => self.down(id, reason),
             }
@@ -233,13 +270,12 @@ impl Stage {
     fn grant(&mut self, id: MountId, source: SourceId, claim: Claim, wall: WallTime) {
         let Some(mount) = self.mounts.get(&id) else { return };
         let counters = Arc::clone(&mount.info.counters);
-        let same_format = same_type(&mount.info.content_type, &claim.content_type);
         // The place of a source that just made room, or a lingering mount's: it never fails for
         // want of a limit that the mount itself was admitted under.
         self.counters.sources.try_enter(0);
         let info = self.info(id, claim, counters, wall);
         if let Some(mount) = self.mounts.get_mut(&id) {
-            mount.continue_with(Arc::clone(&info), same_format, &mut self.to_edges);
+            mount.continue_with(Arc::clone(&info));
         }
         self.sources.insert(source, id);
         self.announce(info);
@@ -328,12 +364,6 @@ impl Stage {
     }
 }
 
-/// Whether listeners of one content type can go on with the other: parameters aside, and case.
-fn same_type(one: &str, other: &str) -> bool {
-    let essence = |value: &str| value.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    essence(one) == essence(other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -387,11 +417,22 @@ mod tests {
 
     impl House {
         fn claim(&mut self, serial: u32, path: &str, content_type: &str, at: u64) {
+            self.claim_with(serial, path, content_type, SourceHeaders::default(), at);
+        }
+
+        fn claim_with(
+            &mut self,
+            serial: u32,
+            path: &str,
+            content_type: &str,
+            headers: SourceHeaders,
+            at: u64,
+        ) {
             let claim = Claim {
                 source: source(serial),
                 path: path.to_owned(),
                 content_type: content_type.to_owned(),
-                headers: SourceHeaders::default(),
+                headers,
                 address: "192.0.2.1".parse().expect("a literal"),
             };
             self.tell(EdgeToIngest::Claim(Box::new(claim)), at);
@@ -444,14 +485,9 @@ mod tests {
             }
             IngestToEdge::Segment { segment, .. } => format!("segment {}", segment.base()),
             IngestToEdge::Advance { end, .. } => format!("edge {}", end.offset),
+            IngestToEdge::Preamble { preamble, .. } => format!("preamble at {}", preamble.at),
             IngestToEdge::Title { title, .. } => format!("title {} at {}", title.serial, title.at),
         }
-    }
-
-    #[test]
-    fn parameters_and_case_do_not_make_another_format() {
-        assert!(same_type("audio/ogg; codecs=opus", "Audio/Ogg"));
-        assert!(!same_type("audio/mpeg", "audio/aac"));
     }
 
     #[test]
@@ -546,10 +582,59 @@ mod tests {
         house.tell(EdgeToIngest::Ended { source: source(1) }, 2);
         house.told(0);
         house.claim(2, "/live", "audio/aac", 3);
-        let told = house.heard(0);
-        let window = "window to 16680 with 0 points";
-        assert_eq!(told, ["release 0 format_changed", window, "up /live 0", "yes 2"]);
-        assert_eq!(house.heard(1).last().map(String::as_str), Some("up /live 0"));
+        assert_eq!(house.heard(0), ["up /live 0", "yes 2"]);
+        // Not what was announced counts, but what comes.
+        let aac = [&[0xFF, 0xF1, 0x4C, 0x80, 0x19, 0x1F, 0xFC][..], &[0x55; 193]].concat();
+        house.send(2, aac.repeat(5), 3);
+        let window = "window to 17680 with 1 points";
+        assert_eq!(house.heard(0), ["release 0 format_changed", window]);
+        assert_eq!(house.heard(1).last().map(String::as_str), Some("release 0 format_changed"));
+    }
+
+    #[test]
+    fn a_source_that_announces_another_format_and_sends_the_same_goes_on() {
+        let mut house = house("", 64);
+        house.claim(1, "/live", "audio/mpeg", 0);
+        house.tell(EdgeToIngest::Subscribe(MountId(0)), 0);
+        house.send(1, frames(40), 1);
+        house.tell(EdgeToIngest::Ended { source: source(1) }, 2);
+        house.claim(2, "/live", "audio/aac", 3);
+        house.told(0);
+        house.send(2, frames(4), 3);
+        let told = house.told(0);
+        assert!(told.iter().any(|message| {
+            matches!(message, IngestToEdge::MountUp(info) if info.content_type() == "audio/mpeg")
+        }));
+        assert!(!told.iter().any(|message| matches!(message, IngestToEdge::Release { .. })));
+    }
+
+    #[test]
+    fn metadata_between_a_sources_bytes_is_taken_out_and_told() {
+        let mut house = house("", 64);
+        let headers = SourceHeaders { inline_interval_bytes: Some(834), ..Default::default() };
+        house.claim_with(1, "/live", "audio/mpeg", headers, 0);
+        house.tell(EdgeToIngest::Subscribe(MountId(0)), 0);
+        house.told(0);
+        let title = Title { text: "Inline".to_owned(), ..Title::default() };
+        let block = crate::proto::icy::meta_block(&title);
+        let stream = [&frames(2)[..], &block, &frames(2), &[0], &frames(2)].concat();
+        for piece in stream.chunks(100) {
+            house.send(1, piece.to_vec(), 1);
+        }
+        let told = house.told(0);
+        let titles: Vec<&str> = told
+            .iter()
+            .filter_map(|message| match message {
+                IngestToEdge::Title { title, .. } => Some(title.block.title.text.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(titles, ["Inline"]);
+        let end = told.iter().rev().find_map(|message| match message {
+            IngestToEdge::Advance { end, .. } => Some(end.offset),
+            _ => None,
+        });
+        assert_eq!(end, Some(6 * 417));
     }
 
     #[test]
@@ -560,12 +645,13 @@ mod tests {
         house.send(1, frames(4), 1);
         house.told(0);
         let asker = ConnId { core: CoreIndex(1), serial: 7 };
-        for path in ["/live", "/other"] {
-            let (path, title) = (path.to_owned(), Box::default());
+        for path in ["/live", "/live", "/other"] {
+            let title = Title { text: "One".to_owned(), ..Title::default() };
+            let (path, title) = (path.to_owned(), Box::new(title));
             house.tell(EdgeToIngest::SetTitle { asker, path, title }, 1);
         }
         assert_eq!(house.heard(0), ["title 2 at 1668"]);
-        assert_eq!(house.heard(1), ["up /live 0", "yes 7", "no 7 not_found"]);
+        assert_eq!(house.heard(1), ["up /live 0", "yes 7", "yes 7", "no 7 not_found"]);
     }
 
     #[test]

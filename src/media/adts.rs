@@ -2,7 +2,7 @@
 //! 1.A.3.2): header fields, frame length and duration. MPEG-2 and MPEG-4, with and without CRC.
 //! Decodes no audio and looks into no raw data block. Source core.
 
-use super::format::{Format, Seam};
+use super::format::{Format, Seam, boxed};
 use super::header::Header;
 use super::sync::{FrameSync, sniff};
 
@@ -12,7 +12,7 @@ pub(super) const FORMAT: Format = Format {
     content_types: CONTENT_TYPES,
     sniff: sniff::<AdtsHeader>,
     seam: Seam::Frames,
-    make: || Box::new(FrameSync::<AdtsHeader>::default()),
+    make: boxed::<FrameSync<AdtsHeader>>,
 };
 
 /// Content types that mean AAC in ADTS. `aacp` and `aac+` announce HE-AAC, whose framing is the

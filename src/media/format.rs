@@ -19,6 +19,11 @@ pub(super) struct Format {
     pub(super) make: fn() -> Box<dyn Parser>,
 }
 
+/// A parser of one kind at the beginning of a stream.
+pub(super) fn boxed<P: Parser + Default + 'static>() -> Box<dyn Parser> {
+    Box::new(P::default())
+}
+
 /// How a stream can go on with other codec parameters for those who listen already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seam {

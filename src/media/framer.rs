@@ -1,7 +1,7 @@
 //! HOT PATH. The parser of one mount's stream: finds the format out, hands every step to it, and
 //! lets the next source go on where the last one stopped. Source core.
 
-use super::format::{Format, Seam};
+use super::format::{Format, Seam, boxed};
 use super::opaque::Opaque;
 use super::sniff::sniff;
 use super::{Counters, FORMATS, Facts, Objection, Parser, Retitled, Signature, Step, Tags};
@@ -25,7 +25,7 @@ impl Framer {
         Self {
             declared: declared(content_type),
             format: None,
-            parser: Box::new(Opaque),
+            parser: boxed::<Opaque>(),
             sniffed: false,
         }
     }
@@ -52,7 +52,7 @@ impl Framer {
         match (self.format, found) {
             (Some(last), Some(found)) if std::ptr::eq(last, found) => self.parser.next_source(),
             (_, Some(found)) => self.parser = (found.make)(),
-            (_, None) => self.parser = Box::new(Opaque),
+            (_, None) => self.parser = boxed::<Opaque>(),
         }
         self.format = found;
         true
@@ -65,8 +65,8 @@ impl Framer {
         self.sniffed = false;
     }
 
-    /// The source has ended, maybe in the middle of a unit: says whether [`Self::written`] now holds
-    /// bytes that end its part of the stream for those who listen.
+    /// The source has ended, maybe in the middle of a unit: says whether [`Self::written`] now
+    /// holds bytes that end its part of the stream for those who listen.
     pub fn end_source(&mut self) -> bool {
         self.sniffed && self.parser.end_source()
     }
@@ -116,9 +116,10 @@ impl Framer {
         self.parser.gave_up()
     }
 
-    /// Puts what is playing into the stream itself, where its format can carry it.
+    /// Puts what is playing into the stream itself, where its format can carry it. Before the first
+    /// bytes there is no stream to carry anything.
     pub fn retitle(&mut self, tags: &Tags) -> Retitled {
-        if self.sniffed { self.parser.retitle(tags) } else { Retitled::Refused }
+        if self.sniffed { self.parser.retitle(tags) } else { Retitled::NotCarried }
     }
 
     /// Whether the format is found out and is another one than the content type names; then its

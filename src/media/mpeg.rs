@@ -2,7 +2,7 @@
 //! unofficial 2.5, layers I to III. Says how long a frame is and how long it plays; decodes no
 //! audio and does not tell a Xing, Info or VBRI frame from any other. Source core.
 
-use super::format::{Format, Seam};
+use super::format::{Format, Seam, boxed};
 use super::header::Header;
 use super::sync::{FrameSync, sniff};
 
@@ -12,7 +12,7 @@ pub(super) const FORMAT: Format = Format {
     content_types: CONTENT_TYPES,
     sniff: sniff::<MpegHeader>,
     seam: Seam::Frames,
-    make: || Box::new(FrameSync::<MpegHeader>::default()),
+    make: boxed::<FrameSync<MpegHeader>>,
 };
 
 /// Content types that mean MPEG audio, as encoders of all ages send them.

@@ -14,6 +14,7 @@ use floe::base::Moment;
 use floe::base::limits::{START_POINTS_APART, TITLES_KEPT_MAX};
 use floe::domain::bus::{TitleAt, TitleBlock, WindowStart};
 use floe::domain::listener::{SyncPoint, Timeline};
+use floe::domain::preamble::Preambles;
 use floe::edge::feed::{Feed, FeedRules};
 use floe::proto::icy;
 use floe::proto::title::Title;
@@ -100,7 +101,8 @@ impl Studio {
         let segments: Vec<_> = self.window.segments().map(Arc::clone).collect();
         self.segments_to = segments.last().map_or(0, |last| last.limit());
         let (timeline, titles) = (self.timeline.clone(), self.titles.clone());
-        self.lane.push_back((arrives, Message::Window(WindowStart { segments, timeline, titles })));
+        let start = WindowStart { segments, timeline, titles, preambles: Preambles::default() };
+        self.lane.push_back((arrives, Message::Window(start)));
     }
 
     /// Publishes frames that play `span` in all, at `bytes_per_second`.

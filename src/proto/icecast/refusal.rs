@@ -106,6 +106,7 @@ fn words(reason: CloseReason) -> &'static str {
         CloseReason::MountFull => "max listeners reached",
         CloseReason::AddressFull => "Too many connections from this address",
         CloseReason::AddressTooFast => "Too many new connections from this address",
+        CloseReason::TitleRefused => "Mountpoint will not accept URL updates",
         CloseReason::Draining => "Server is shutting down",
         CloseReason::Fault => "Internal error",
         CloseReason::OutOfResources
@@ -117,6 +118,7 @@ fn words(reason: CloseReason) -> &'static str {
         | CloseReason::SourceSilent
         | CloseReason::TakenOver
         | CloseReason::FormatChanged
+        | CloseReason::Unplayable
         | CloseReason::Killed => "busy, please try again later",
     }
 }
