@@ -3,11 +3,12 @@
 
 use super::fault::{Fault, Pair, Warning, Wrong};
 use super::model::{Auth, Config};
-use super::mounts::{Burst, MountSettings};
+use super::mounts::MountSettings;
 use super::read::Source;
 use super::secret::Secret;
 use super::values::{duration_text, size_text};
 use super::walk::mount_key;
+use crate::base::Burst;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -86,13 +87,19 @@ fn limits_pairs(config: &Config) -> Vec<Impossible> {
 /// The impossible pairs of one mount.
 fn mount_pairs(mount: &MountSettings, config: &Config) -> Vec<Impossible> {
     let mut pairs = Vec::new();
-    let lag_bytes = config.limits.lag_bytes;
-    if let Burst::Bytes(bytes) = mount.burst
-        && bytes > lag_bytes
-    {
-        let (burst, lag) = (size_text(bytes), size_text(lag_bytes));
-        let pair = Pair::BurstBeyondLag { burst, lag };
-        pairs.push(Impossible { keys: &["burst"], elsewhere: Some("limits.lag_bytes"), pair });
+    let bursts: [(&'static [&'static str], Burst); 2] =
+        [(&["burst"], mount.burst), (&["burst_max"], mount.burst_max)];
+    for (keys, burst) in bursts {
+        if burst.exceeds(Burst::Bytes(config.limits.lag_bytes)) {
+            let (burst, lag) = (burst_text(burst), size_text(config.limits.lag_bytes));
+            let pair = Pair::BurstBeyondLag { burst, lag };
+            pairs.push(Impossible { keys, elsewhere: Some("limits.lag_bytes"), pair });
+        }
+    }
+    if mount.burst.exceeds(mount.burst_max) {
+        let (burst, max) = (burst_text(mount.burst), burst_text(mount.burst_max));
+        let pair = Pair::BurstBeyondMax { burst, max };
+        pairs.push(Impossible { keys: &["burst_max", "burst"], elsewhere: None, pair });
     }
     if let Some(pair) = beyond_listeners(mount.max_listeners, config) {
         let elsewhere = Some("limits.listeners");
@@ -107,6 +114,14 @@ fn mount_pairs(mount: &MountSettings, config: &Config) -> Vec<Impossible> {
         pairs.push(Impossible { keys: &["public", "hidden"], elsewhere: None, pair });
     }
     pairs
+}
+
+/// A burst as it is written in the file.
+fn burst_text(burst: Burst) -> String {
+    match burst {
+        Burst::Time(span) => duration_text(span),
+        Burst::Bytes(bytes) => size_text(bytes),
+    }
 }
 
 /// The fault of a ceiling that the one of the whole server makes unreachable.
@@ -184,6 +199,28 @@ mod tests {
         assert_eq!(
             faults_of("[limits]\nlag_bytes = \"1MiB\"\n[mounts.\"/*\"]\nburst = \"1MiB\""),
             ""
+        );
+    }
+
+    #[test]
+    fn a_newcomer_cannot_get_more_than_may_be_asked_for() {
+        let words = "lower burst or raise burst_max";
+        assert_eq!(
+            faults_of("[mounts.\"/a\"]\nburst = \"1m\""),
+            format!("f:2: mounts.\"/a\".burst: burst 1m is above burst_max 30s; {words}")
+        );
+        assert_eq!(
+            faults_of("[mounts.\"/a\"]\nburst = \"2KiB\"\nburst_max = \"1KiB\""),
+            format!("f:3: mounts.\"/a\".burst_max: burst 2KiB is above burst_max 1KiB; {words}")
+        );
+        assert_eq!(faults_of("[mounts.\"/a\"]\nburst = \"5s\"\nburst_max = \"5s\""), "");
+        assert_eq!(faults_of("[mounts.\"/a\"]\nburst_max = \"1KiB\""), "");
+        assert_eq!(
+            faults_of("[mounts.\"/a\"]\nburst_max = \"1MiB\"").split(';').next(),
+            Some(
+                "f:2: mounts.\"/a\".burst_max: 1MiB is more than limits.lag_bytes 512KiB, so a \
+                 newcomer would lag at once"
+            )
         );
     }
 

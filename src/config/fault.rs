@@ -76,6 +76,8 @@ pub enum Pair {
     BeatsCrossed { min: String, max: String },
     /// The burst is larger than `lag_bytes`: a newcomer would be too far behind at once.
     BurstBeyondLag { burst: String, lag: String },
+    /// The burst that every newcomer gets is more than the most one may ask for.
+    BurstBeyondMax { burst: String, max: String },
     /// A ceiling that `limits.listeners` makes unreachable.
     BeyondListeners { found: u32, listeners: u32 },
     /// A network that is both allowed and denied.
@@ -155,6 +157,8 @@ pub enum Rule {
     Origin,
     /// Where a log goes.
     LogTarget,
+    /// The path of a file.
+    File,
     /// A time.
     Duration,
     /// A size.

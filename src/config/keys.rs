@@ -3,7 +3,7 @@
 //! it.
 
 use super::model::{Auth, Format, Level, Limits, Log, Server};
-use super::mounts::{Lag, MountSettings};
+use super::mounts::{IntroPosition, Lag, MountSettings, OnChange};
 use super::read::{Read, Value};
 use super::values;
 use crate::base::limits::MOUNTS_MAX;
@@ -170,11 +170,25 @@ pub(super) const MOUNT: &[Key<MountSettings>] = &[
     key("burst", NewConnections, |to, value| {
         store(&mut to.burst, value.burst(BURST_TIME, BURST_BYTES))
     }),
+    key("burst_max", NewConnections, |to, value| {
+        store(&mut to.burst_max, value.burst(BURST_TIME, BURST_BYTES))
+    }),
     key("lag", Live, |to, value| {
         store(&mut to.lag, value.choice(&["skip", "drop"], &[Lag::Skip, Lag::Drop]))
     }),
     key("linger", Live, |to, value| store(&mut to.linger, value.duration(LINGER))),
     key("takeover", NewConnections, |to, value| store(&mut to.takeover, value.flag())),
+    key("on_change", NewConnections, |to, value| {
+        let words = [OnChange::Continue, OnChange::Reset];
+        store(&mut to.on_change, value.choice(&["continue", "reset"], &words))
+    }),
+    key("stream_titles", NewConnections, |to, value| store(&mut to.stream_titles, value.flag())),
+    key("intro", Restart, |to, value| store(&mut to.intro, value.parsed(values::file).map(Some))),
+    key("intro_position", NewConnections, |to, value| {
+        let words = [IntroPosition::Start, IntroPosition::Shared];
+        store(&mut to.intro_position, value.choice(&["start", "shared"], &words))
+    }),
+    key("outro", Restart, |to, value| store(&mut to.outro, value.parsed(values::file).map(Some))),
     key("metadata_interval", NewConnections, |to, value| {
         store(&mut to.metadata_interval, value.number_or_zero(METADATA_INTERVAL))
     }),

@@ -23,12 +23,13 @@ mod values;
 mod walk;
 mod words;
 
+pub use crate::base::Burst;
 pub use env::{ADMIN_PASSWORD, HOSTNAME, LISTEN, LOG, SOURCE_PASSWORD};
 pub use fault::{Fault, Faults, Found, Pair, Place, Rule, Wanted, Warning, Wrong};
 pub use first_run::first_run;
 pub use keys::Reload;
 pub use model::{Auth, Config, Cores, Format, Level, Limits, Log, LogTarget, Server};
-pub use mounts::{Burst, Lag, MountSettings, Mounts};
+pub use mounts::{IntroPosition, Lag, MountSettings, Mounts, OnChange};
 pub use secret::Secret;
 
 /// What a sound configuration text yields.
@@ -144,6 +145,8 @@ mod tests {
             content_type: None,
             user: None,
             password: None,
+            intro: None,
+            outro: None,
             allow: Vec::new(),
             deny: Vec::new(),
             headers: Vec::new(),

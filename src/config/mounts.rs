@@ -2,9 +2,11 @@
 //! session and never per send; a core keeps the `Arc` it was handed and shares it with the others.
 
 use super::secret::Secret;
+use crate::base::Burst;
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,12 +38,25 @@ pub struct MountSettings {
     pub max_listener_duration: Duration,
     /// How much a newcomer gets at once.
     pub burst: Burst,
+    /// The most that a listener may ask for instead; not less than `burst`, where both are times or
+    /// both are sizes.
+    pub burst_max: Burst,
     /// What happens to a listener who is further behind than `lag_bytes`.
     pub lag: Lag,
     /// How long listeners are kept after the source is gone, waiting for its return.
     pub linger: Duration,
     /// Whether a new source with valid credentials replaces the one on air.
     pub takeover: bool,
+    /// What happens to present listeners when the codec parameters change.
+    pub on_change: OnChange,
+    /// Whether a title from outside is put into a stream whose container carries its own.
+    pub stream_titles: bool,
+    /// A file that each newcomer hears first; relative to the folder of the configuration.
+    pub intro: Option<PathBuf>,
+    /// Where in the intro a newcomer starts.
+    pub intro_position: IntroPosition,
+    /// A file that listeners hear when the stream ends; relative as `intro` is.
+    pub outro: Option<PathBuf>,
     /// Stream bytes between two ICY metadata blocks; 0 for no metadata.
     pub metadata_interval: u32,
     /// If not empty, only listeners from these networks are let in.
@@ -54,15 +69,6 @@ pub struct MountSettings {
     pub cors_origins: Vec<String>,
 }
 
-/// How much a newcomer gets at once, so that playing starts without waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Burst {
-    /// As many bytes as the stream had in this time.
-    Time(Duration),
-    /// This many bytes.
-    Bytes(usize),
-}
-
 /// What happens to a listener who is further behind than `lag_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
@@ -70,6 +76,25 @@ pub enum Lag {
     Skip,
     /// It is dropped.
     Drop,
+}
+
+/// What happens to present listeners when a source comes, or comes back, with other codec
+/// parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// They go on with the same answer, where the container allows it.
+    Continue,
+    /// They are let go, so that their players connect again.
+    Reset,
+}
+
+/// Where in an intro a newcomer starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntroPosition {
+    /// At its start, each newcomer.
+    Start,
+    /// Where those who joined before are by now: the intro plays in a loop that all share.
+    Shared,
 }
 
 impl MountSettings {
@@ -96,9 +121,15 @@ impl Default for MountSettings {
             max_listeners: 0,
             max_listener_duration: Duration::ZERO,
             burst: Burst::Time(Duration::from_secs(5)),
+            burst_max: Burst::Time(Duration::from_secs(30)),
             lag: Lag::Skip,
             linger: Duration::from_secs(10),
             takeover: false,
+            on_change: OnChange::Continue,
+            stream_titles: true,
+            intro: None,
+            intro_position: IntroPosition::Start,
+            outro: None,
             metadata_interval: 16_000,
             allow: Vec::new(),
             deny: Vec::new(),

@@ -3,9 +3,9 @@
 
 use super::fault::{Fault, Found, Place, Rule, Wanted, Wrong};
 use super::model::Cores;
-use super::mounts::Burst;
 use super::secret::Secret;
 use super::values;
+use crate::base::Burst;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,46 +4,20 @@
 use super::fault::Rule;
 use super::model::LogTarget;
 use crate::base::limits::{MOUNT_PATH_BYTES_MAX, STREAM_HEADER_BYTES_MAX};
+use crate::base::quantity;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A time: digits and `ms`, `s`, `m` or `h`, nothing between or around them. One unit, so that each
-/// time has one plain spelling.
+/// A time, as [`quantity::duration`] reads it.
 pub(super) fn duration(text: &str) -> Result<Duration, Rule> {
-    let (digits, unit) = number_and_unit(text).ok_or(Rule::Duration)?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(Rule::Duration),
-    };
-    digits.checked_mul(unit_ms).map(Duration::from_millis).ok_or(Rule::Duration)
+    quantity::duration(text).ok_or(Rule::Duration)
 }
 
-/// A size in bytes: digits and a unit; KiB and its kin count in 1024, KB and its kin in 1000.
+/// A size in bytes, as [`quantity::size`] reads it.
 pub(super) fn size(text: &str) -> Result<usize, Rule> {
-    let (digits, unit) = number_and_unit(text).ok_or(Rule::Size)?;
-    let unit_bytes: u64 = match unit {
-        "B" => 1,
-        "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err(Rule::Size),
-    };
-    let bytes = digits.checked_mul(unit_bytes).ok_or(Rule::Size)?;
-    usize::try_from(bytes).map_err(|_| Rule::Size)
-}
-
-fn number_and_unit(text: &str) -> Option<(u64, &str)> {
-    let unit_at = text.find(|letter: char| !letter.is_ascii_digit())?;
-    let (digits, unit) = text.split_at(unit_at);
-    Some((digits.parse().ok()?, unit))
+    quantity::size(text).ok_or(Rule::Size)
 }
 
 /// `time` as [`duration`] reads it, in the largest unit that holds it whole.
@@ -168,6 +142,16 @@ pub(super) fn log_target(text: &str) -> Result<LogTarget, Rule> {
     }
 }
 
+/// A path of a file. Whether there is one is seen when it is read.
+pub(super) fn file(text: &str) -> Result<PathBuf, Rule> {
+    let sound = (1..=FILE_PATH_BYTES_MAX).contains(&text.len())
+        && !text.ends_with('/')
+        && !text.contains(char::is_control);
+    sound.then(|| PathBuf::from(text)).ok_or(Rule::File)
+}
+
+/// Linux's `PATH_MAX` without the byte that ends it.
+const FILE_PATH_BYTES_MAX: usize = 4095;
 /// RFC 1035 section 2.3.4.
 const HOSTNAME_BYTES_MAX: usize = 255;
 /// A name longer than this is a password in the wrong place.
@@ -190,31 +174,6 @@ const RESERVED_HEADERS: &[&str] = &[
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn durations_have_one_number_and_one_unit() {
-        assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
-        assert_eq!(duration("1s"), Ok(Duration::from_secs(1)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
-        assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        let max = "18446744073709551615h";
-        for wrong in ["", "s", "5", "5 s", " 5s", "5s ", "-5s", "+5s", "1.5s", "5S", "1m30s", max] {
-            assert_eq!(duration(wrong), Err(Rule::Duration), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn sizes_tell_binary_from_decimal_units() {
-        assert_eq!(size("64KiB"), Ok(65_536));
-        assert_eq!(size("64KB"), Ok(64_000));
-        assert_eq!(size("1MiB"), Ok(1_048_576));
-        assert_eq!(size("1MB"), Ok(1_000_000));
-        assert_eq!(size("0B"), Ok(0));
-        for wrong in ["", "KiB", "64", "64K", "64kb", "64 KiB", "-1B", "1.5MiB", "99999999999GiB"] {
-            assert_eq!(size(wrong), Err(Rule::Size), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn addresses_need_a_port_and_networks_do_not_need_a_prefix() {
@@ -294,6 +253,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_file_is_a_path_that_ends_in_a_name() {
+        for sound in ["intro.mp3", "./jingles/intro.mp3", "/var/lib/floe/öffnen.ogg"] {
+            assert_eq!(file(sound), Ok(sound.into()));
+        }
+        let long = "x".repeat(FILE_PATH_BYTES_MAX + 1);
+        for wrong in ["", "jingles/", "a\0b", "a\nb", &long] {
+            assert_eq!(file(wrong), Err(Rule::File), "{wrong:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn shown_durations_and_sizes_read_back(number in 0u32..) {
@@ -308,6 +278,7 @@ mod tests {
             let _ = (duration(&text), size(&text), address(&text), net(&text), hostname(&text));
             let _ = (line(&text), user(&text), mount_path(&text), content_type(&text));
             let _ = (header_name(&text), header_value(&text), origin(&text), log_target(&text));
+            let _ = file(&text);
         }
     }
 }

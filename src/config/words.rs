@@ -112,6 +112,10 @@ impl fmt::Display for Pair {
                 write!(f, "{burst} is more than limits.lag_bytes {lag}, so a newcomer would lag ")?;
                 f.write_str("at once; lower the burst or raise lag_bytes")
             }
+            Self::BurstBeyondMax { burst, max } => {
+                write!(f, "burst {burst} is above burst_max {max}; ")?;
+                f.write_str("lower burst or raise burst_max")
+            }
             Self::BeyondListeners { found, listeners } => {
                 write!(f, "{found} is more than limits.listeners {listeners} and would never be ")?;
                 f.write_str("reached; lower it or raise listeners")
@@ -199,6 +203,10 @@ impl Rule {
             Self::LogTarget => (
                 "is not a place for a log",
                 "write \"off\", \"stdout\", \"stderr\" or a path with a /",
+            ),
+            Self::File => (
+                "is not a path of a file",
+                "write it as in \"intro.mp3\" or \"/var/lib/floe/intro.mp3\"",
             ),
             Self::Duration => (
                 "is not a duration",

@@ -116,6 +116,10 @@ async fn serve(shared: &Shared, talk: Talk, mut request: Box<Request>) -> Option
         Method::Get | Method::Head => {
             let mount = shared.borrow().paths.get(request.path.as_str()).copied();
             if let Some(mount) = mount {
+                if let Err(fault) = request.burst {
+                    shared.borrow().counters.close(CloseReason::BadRequest);
+                    return reply(shared, talk, &request, fault.answer()).await;
+                }
                 return play::listen(shared, talk, *request, mount).await;
             }
             let answer = page::answer(&shared.borrow(), &request);

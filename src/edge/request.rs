@@ -1,7 +1,9 @@
 //! A request as the edge acts on it: what of its head is needed after the head's bytes are gone.
 
+use crate::base::Burst;
 use crate::base::limits::LABEL_BYTES_MAX;
 use crate::proto::answer::Answer;
+use crate::proto::burst::{BurstFault, burst_wanted};
 use crate::proto::credentials::{Credentials, basic};
 use crate::proto::http::{BodyKind, HeadFault, Method, Protocol, RequestHead};
 use crate::proto::icecast::{self, Handshake, LiveRange, Place, SourceHeaders};
@@ -18,6 +20,8 @@ pub(super) struct Request {
     pub(super) keep_alive: bool,
     pub(super) wants_icy: bool,
     pub(super) range: LiveRange,
+    /// The burst asked for instead of the mount's; of weight where a stream is asked for.
+    pub(super) burst: Result<Option<Burst>, BurstFault>,
     pub(super) agent: String,
     pub(super) referrer: String,
     pub(super) origin: Option<Vec<u8>>,
@@ -66,6 +70,7 @@ impl Request {
             keep_alive: head.keep_alive(),
             wants_icy: head.wants_icy(),
             range: LiveRange::of(&head),
+            burst: burst_wanted(&head),
             agent: label("user-agent"),
             referrer: label("referer"),
             origin: head.header("origin").map(<[u8]>::to_vec),

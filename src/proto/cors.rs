@@ -5,7 +5,8 @@ use super::answer::write_header;
 
 /// Request headers a page may send. `Icy-MetaData` and `Authorization` are what Icecast 2.5's own
 /// defaults forget and web players need.
-const HEADERS_ALLOWED: &str = "Origin, Accept, Authorization, Icy-MetaData, If-Range, Range";
+const HEADERS_ALLOWED: &str = "Origin, Accept, Authorization, Icy-MetaData, If-Range, Range, \
+                               X-Floe-Burst";
 
 /// Response headers a page may read. Without `Icy-MetaInt` a web player cannot find the titles.
 const HEADERS_EXPOSED: &str = "Content-Length, Content-Range, Icy-Br, Icy-Description, Icy-Genre, \

@@ -7,7 +7,7 @@
 //! | `http`, `target` | request heads and request targets |
 //! | `chunked` | the body of a chunked upload |
 //! | `credentials` | `Authorization: Basic` |
-//! | `query` | query strings and forms |
+//! | `query`, `burst` | query strings and forms, and the burst a listener asks for |
 //! | `title`, `icy` | titles, and the metadata blocks between a listener's bytes |
 //! | `answer`, `cors` | response heads and bodies, and who may read them from a web page |
 //! | `icecast` | what the Icecast family adds: source answers, refusals, stream heads, admin XML |
@@ -15,6 +15,7 @@
 //! | `text` | charsets, control characters, cutting and escaping, for all of the above |
 
 pub mod answer;
+pub mod burst;
 pub mod chunked;
 pub mod cors;
 pub mod credentials;

@@ -16,6 +16,7 @@ const PARSERS: &[(&str, &str)] = &[
     ("src/media/sniff.rs", "mpeg"),
     ("src/media/sync.rs", "mpeg"),
     ("src/media/tag.rs", "mpeg"),
+    ("src/proto/burst.rs", "burst"),
     ("src/proto/chunked.rs", "chunked"),
     ("src/proto/credentials.rs", "credentials"),
     ("src/proto/http.rs", "http_head"),
