@@ -58,6 +58,7 @@ fn icy_block(bencher: Bencher<'_, '_>) {
     let title = Title {
         text: "Sigur Rós - Sæglópur (live at 'Ásbyrgi')".to_owned(),
         url: Some("https://radio.example/now".to_owned()),
+        ..Title::default()
     };
     bencher.bench(|| meta_block(black_box(&title)));
 }
@@ -76,7 +77,9 @@ fn status_json_of_1000_mounts(bencher: Bencher<'_, '_>) {
         let render = |mount: &String| {
             let source = SourceStatus {
                 name: Some("Example"),
-                title: Some("Sigur Rós - Sæglópur"),
+                artist: Some("Sigur Rós"),
+                title: Some("Sæglópur"),
+                playing: Some("Sigur Rós - Sæglópur"),
                 listen_url: mount,
                 content_type: "audio/mpeg",
                 bitrate_kbps: Some(128),

@@ -75,7 +75,7 @@ impl Mount {
         let second = [0x55; BEAT_BYTES as usize];
         (0..BEATS).for_each(|_| assert_eq!(writer.append(&second), second.len()));
         writer.publish();
-        let title = Title { text: "Artist - Title".to_owned(), url: None };
+        let title = Title { text: "Artist - Title".to_owned(), ..Title::default() };
         let block = icy::meta_block(&title);
         let told = TitleAt { at: 0, serial: 1, block: Arc::new(TitleBlock { title, block }) };
         let mut feed = Feed::new(rules);

@@ -6,6 +6,7 @@
 use floe::base::limits::TITLE_BYTES_MAX;
 use floe::proto::icy::{
     BLOCK_TEXT_BYTES_MAX, IcyStep, NO_CHANGE, Reader, meta_block, stream_title, stream_url,
+    title_of,
 };
 use floe::proto::title::{Title, TitleUpdate};
 use libfuzzer_sys::fuzz_target;
@@ -16,8 +17,9 @@ const INTERVAL: usize = 5;
 fuzz_target!(|input: &[u8]| {
     let title = Title::from_update(&update(input));
     assert!(title.text.len() <= TITLE_BYTES_MAX);
-    let texts = [Some(&title.text), title.url.as_ref()];
-    assert!(texts.into_iter().flatten().all(|text| !text.chars().any(char::is_control)));
+    let parts = [&title.artist, &title.title, &title.url, &title.artwork].map(Option::as_ref);
+    let texts = parts.into_iter().chain([Some(&title.text)]);
+    assert!(texts.flatten().all(|text| !text.chars().any(char::is_control)));
 
     let block = meta_block(&title);
     assert_eq!(block.len(), 1 + usize::from(block[0]) * 16);
@@ -35,6 +37,10 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(whole, read(input, 1), "at once and byte by byte");
     for block in whole.1 {
         let _ = (stream_title(&block), stream_url(&block));
+        if let Some(title) = title_of(&block) {
+            assert!(title.text.len() <= TITLE_BYTES_MAX, "fits inside");
+            assert!(!title.text.chars().any(char::is_control));
+        }
     }
 });
 
@@ -43,7 +49,8 @@ fn update(input: &[u8]) -> TitleUpdate<'_> {
     let mut lines =
         input.split(|&byte| byte == b'\n').map(|line| Some(line).filter(|l| !l.is_empty()));
     let mut next = || lines.next().flatten();
-    TitleUpdate { song: next(), artist: next(), title: next(), url: next(), charset: next() }
+    let (song, artist, title, url) = (next(), next(), next(), next());
+    TitleUpdate { song, artist, title, url, charset: next(), artwork: next() }
 }
 
 /// The stream bytes and the blocks of a stream that comes in pieces.

@@ -106,6 +106,10 @@ pub const STREAM_HEADER_BYTES_MAX: usize = 512;
 /// Bytes of a title kept inside; one ICY block carries at most 255 * 16 bytes.
 pub const TITLE_BYTES_MAX: usize = 4080;
 
+/// Bytes between the metadata blocks within a source's own stream. Encoders send 8,192 to 32,000;
+/// a source that names more than a mebibyte has no blocks worth waiting for.
+pub const SOURCE_METAINT_BYTES_MAX: u32 = 1024 * 1024;
+
 /// Titles that a mount keeps for listeners who are still on older bytes.
 pub const TITLES_KEPT_MAX: usize = 64;
 

@@ -1,5 +1,6 @@
 //! What the control thread knows of mounts, and the documents made of it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -7,9 +8,10 @@ use crate::base::{MountId, WallTime};
 use crate::config::Config;
 use crate::domain::bus::{IngestToControl, MountInfo, Pages, StreamFacts, TitleBlock};
 use crate::domain::stats::ServerCounters;
-use crate::proto::icecast::SERVER_ID;
+use crate::proto::icecast::{Measured, SERVER_ID};
 use crate::proto::playlist::listen_url;
-use crate::proto::status::{Health, ServerStatus, SourceStatus, StatusDocument};
+use crate::proto::status::{Health, ParserStatus, ServerStatus, SourceStatus, StatusDocument};
+use crate::proto::title::Title;
 use crate::rt::clock::Clock;
 
 use super::pages;
@@ -102,25 +104,61 @@ impl Roster {
         let Entry { info, title, facts } = entry;
         let (settings, headers) = (&info.settings, &info.headers);
         let audio = headers.audio_info();
+        let measured = Measured {
+            bitrate_kbps: facts.bitrate_kbps,
+            sample_rate: facts.sample_rate,
+            channels: facts.channels.map(u32::from),
+        };
         let url = listen_url(false, host, &info.path);
+        let title = title.as_ref().map(|block| &block.title);
+        let (artist, alone) = title.map(Title::parts).unzip();
         SourceStatus {
-            artist: None,
-            audio_info: headers.audio_info.as_deref(),
+            artist: artist.flatten(),
+            artwork: title.and_then(|title| title.artwork.as_deref()),
+            audio_info: headers.audio_info_corrected(&measured).as_deref(),
             bitrate_kbps: facts.bitrate_kbps.or(headers.bitrate_kbps()),
-            channels: facts.channels.map(u32::from).or(audio.channels),
+            channels: measured.channels.or(audio.channels),
+            format_mismatch: facts.mismatch,
             genre: settings.genre.as_deref().or(headers.genre.as_deref()),
             listener_peak: info.counters.listeners.peak(),
             listeners: info.counters.listeners.now(),
             listen_url: &url,
+            metadata_url: title.and_then(|title| title.url.as_deref()),
+            parser: parser_status(facts),
             sample_rate: facts.sample_rate.or(audio.sample_rate),
             description: settings.description.as_deref().or(headers.description.as_deref()),
             name: settings.name.as_deref().or(headers.name.as_deref()),
             content_type: info.content_type(),
             url: settings.url.as_deref().or(headers.url.as_deref()),
             started: info.since,
-            title: title.as_ref().map(|title| title.title.text.as_str()),
+            subtype: subtype(facts).as_deref(),
+            title: alone,
+            playing: title.map(|title| title.text.as_str()),
             public: settings.public.or(headers.public).unwrap_or(false),
         }
         .render()
     }
+}
+
+/// The codecs of a stream in one word, as Icecast joins them.
+fn subtype(facts: &StreamFacts) -> Option<Cow<'static, str>> {
+    match (facts.video_codec, facts.codec) {
+        (Some(video), Some(audio)) => Some(format!("{video}/{audio}").into()),
+        (one, other) => one.or(other).map(Cow::Borrowed),
+    }
+}
+
+/// The parser's figures, where the stream has a parser.
+fn parser_status(facts: &StreamFacts) -> Option<ParserStatus<'static>> {
+    let counters = &facts.counters;
+    facts.format.map(|format| ParserStatus {
+        format,
+        frame_us: facts.frame_us,
+        frames: counters.frames,
+        junk_bytes: counters.junk_bytes,
+        resyncs: counters.resyncs,
+        tag_bytes: counters.tag_bytes,
+        crc_errors: counters.crc_errors,
+        gaps: counters.gaps,
+    })
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::base::{CloseReason, ConnId, MountId, SourceId, WallTime};
 use crate::config::MountSettings;
+use crate::media::{Counters, Framer};
 use crate::proto::icecast::{SourceHeaders, StreamLines};
 use crate::proto::status::StatusDocument;
 use crate::proto::title::Title;
@@ -329,12 +330,42 @@ pub enum IngestToControl {
 /// What is known of a stream from its own bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamFacts {
+    /// The audio's codec, in its own spelling.
+    pub codec: Option<&'static str>,
+    /// The video's codec; `None` for audio alone.
+    pub video_codec: Option<&'static str>,
     /// Kilobits a second.
     pub bitrate_kbps: Option<u32>,
     /// Samples a second.
     pub sample_rate: Option<u32>,
     /// Channels.
     pub channels: Option<u8>,
+    /// Microseconds that the last unit plays.
+    pub frame_us: Option<u32>,
+    /// The format its bytes are parsed as; `None` for bytes passed on as they are.
+    pub format: Option<&'static str>,
+    /// Whether that is another format than its content type names.
+    pub mismatch: bool,
+    /// What the parser has counted since the source came.
+    pub counters: Counters,
+}
+
+impl StreamFacts {
+    /// What `framer` has found out of the present source's stream.
+    pub fn of(framer: &Framer) -> Self {
+        let facts = framer.facts();
+        Self {
+            codec: facts.codec,
+            video_codec: facts.video_codec,
+            bitrate_kbps: facts.bitrate_kbps,
+            sample_rate: facts.sample_rate,
+            channels: facts.channels,
+            frame_us: facts.frame_us,
+            format: framer.format(),
+            mismatch: framer.mismatch().is_some(),
+            counters: framer.counters(),
+        }
+    }
 }
 
 /// From the control thread to the source core.

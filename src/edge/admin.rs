@@ -83,8 +83,8 @@ async fn set_title(shared: &Shared, request: &Request, path: String) -> Answer {
         return AdminFault::UnknownCommand.answer();
     }
     let (song, artist, title) = (value("song"), value("artist"), value("title"));
-    let (url, charset) = (value("url"), value("charset"));
-    if song.is_none() && title.is_none() && artist.is_none() && url.is_none() {
+    let (url, artwork, charset) = (value("url"), value("artwork"), value("charset"));
+    if [&song, &artist, &title, &url, &artwork].into_iter().all(Option::is_none) {
         return AdminFault::MissingParameter.answer();
     }
     let update = TitleUpdate {
@@ -92,6 +92,7 @@ async fn set_title(shared: &Shared, request: &Request, path: String) -> Answer {
         artist: artist.as_deref(),
         title: title.as_deref(),
         url: url.as_deref(),
+        artwork: artwork.as_deref(),
         charset: charset.as_deref(),
     };
     let title = Title::from_update(&update);
@@ -109,6 +110,7 @@ async fn set_title(shared: &Shared, request: &Request, path: String) -> Answer {
     };
     match reply.filled().await {
         Ok(()) => AdminReply::MetadataUpdated.answer(),
+        Err(CloseReason::TitleRefused) => AdminReply::MetadataNotAccepted.answer(),
         Err(_) => AdminFault::NoSource.answer(),
     }
 }

@@ -142,7 +142,7 @@ impl Studio {
     /// Sets a title from the live edge on; gives its block.
     pub(super) fn title(&mut self, text: &str, feed: &mut Feed) -> Vec<u8> {
         self.titles += 1;
-        let title = Title { text: text.to_owned(), url: None };
+        let title = Title { text: text.to_owned(), ..Title::default() };
         let block = icy::meta_block(&title);
         let told = TitleBlock { title, block: block.clone() };
         feed.title(TitleAt { at: self.writer.end(), serial: self.titles, block: Arc::new(told) });

@@ -227,12 +227,7 @@ impl Mount {
 
     /// What the parser knows by now, if that is news.
     pub(super) fn new_facts(&mut self) -> Option<StreamFacts> {
-        let found = self.stream.framer().facts();
-        let facts = StreamFacts {
-            bitrate_kbps: found.bitrate_kbps,
-            sample_rate: found.sample_rate,
-            channels: found.channels,
-        };
+        let facts = StreamFacts::of(self.stream.framer());
         (facts != self.facts).then(|| {
             self.facts = facts;
             facts

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::text;
-use super::title::Title;
+use super::title::{Title, TitleUpdate};
 
 /// Bytes of metadata in one block: its length byte counts 16 bytes each.
 pub const BLOCK_TEXT_BYTES_MAX: usize = 255 * 16;
@@ -27,9 +27,11 @@ const FIELD_END: &str = "';";
 /// An apostrophe before anything else is harmless, and stays.
 ///
 /// A title too long for one block is cut between two characters; the URL, useless when cut, is left
-/// out if it alone would not leave room for the title.
+/// out if it alone would not leave room for the title. A title without a URL gives that of its
+/// cover, which is what players of SHOUTcast's family look for there.
 pub fn meta_block(title: &Title) -> Vec<u8> {
-    let url = title.url.as_deref().map(|url| url.replace('\'', "%27"));
+    let url = title.url.as_deref().or(title.artwork.as_deref());
+    let url = url.map(|url| url.replace('\'', "%27"));
     let url_bytes = url.as_ref().map_or(0, |url| URL_START.len() + url.len() + FIELD_END.len());
     let url = url.filter(|_| url_bytes <= BLOCK_TEXT_BYTES_MAX / 2);
     let frame_bytes = TITLE_START.len() + FIELD_END.len();
@@ -133,6 +135,36 @@ pub fn stream_url(block: &[u8]) -> Option<&[u8]> {
     field(block, URL_START)
 }
 
+/// The title that a source's block names; `None` if it names none. The text is UTF-8, or else taken
+/// for windows-1252.
+///
+/// Encoders escape nothing, so a title may hold the `';` that ends it. The end is taken to be the
+/// first that nothing or the next field follows; some encoders leave out the last semicolon.
+pub fn title_of(block: &[u8]) -> Option<Title> {
+    let song = whole_field(block, TITLE_START)?;
+    let url = whole_field(block, URL_START);
+    Some(Title::from_update(&TitleUpdate { song: Some(song), url, ..TitleUpdate::default() }))
+}
+
+/// The value of a field up to where its sender ended it.
+fn whole_field<'b>(block: &'b [u8], start: &str) -> Option<&'b [u8]> {
+    let value = &block[find(block, start.as_bytes())? + start.len()..];
+    let ends = value.windows(FIELD_END.len()).enumerate();
+    let mut ends = ends.filter(|(_, window)| *window == FIELD_END.as_bytes());
+    let is_last = |at: usize| begins_field(&value[at + FIELD_END.len()..]);
+    let end = ends.find(|&(at, _)| is_last(at)).map(|(at, _)| at);
+    let end = end.or_else(|| value.iter().rposition(|&byte| byte == b'\''));
+    Some(&value[..end?])
+}
+
+/// Whether what follows a field is nothing or another field: a name and `='`.
+fn begins_field(rest: &[u8]) -> bool {
+    let rest = rest.trim_ascii();
+    let letter = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    let name = rest.iter().take_while(letter).count();
+    rest.iter().all(|&byte| byte == 0) || (name > 0 && rest[name..].starts_with(b"='"))
+}
+
 fn field<'b>(block: &'b [u8], start: &str) -> Option<&'b [u8]> {
     let value = &block[find(block, start.as_bytes())? + start.len()..];
     Some(&value[..find(value, FIELD_END.as_bytes())?])
@@ -148,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn title(text: &str, url: Option<&str>) -> Title {
-        Title { text: text.to_owned(), url: url.map(str::to_owned) }
+        Title { text: text.to_owned(), url: url.map(str::to_owned), ..Title::default() }
     }
 
     #[test]
@@ -183,6 +215,38 @@ mod tests {
         assert_eq!(stream_url(&block[1..]), Some(&b"http://radio.example/"[..]));
         let block = meta_block(&title("A", Some(&"'".repeat(1_000))));
         assert_eq!(stream_url(&block[1..]), None);
+    }
+
+    #[test]
+    fn a_cover_stands_where_there_is_no_other_url() {
+        let artwork = Some("http://a/c.jpg".to_owned());
+        let cover = Title { artwork, ..title("A", None) };
+        assert_eq!(stream_url(&meta_block(&cover)[1..]), Some(&b"http://a/c.jpg"[..]));
+        let both = Title { url: Some("http://a/".to_owned()), ..cover };
+        assert_eq!(stream_url(&meta_block(&both)[1..]), Some(&b"http://a/"[..]));
+    }
+
+    #[test]
+    fn a_title_comes_back_from_the_block_of_any_encoder() {
+        let read = |block: &[u8]| title_of(block).map(|title| (title.text, title.url));
+        let named = |text: &str, url: Option<&str>| Some((text.to_owned(), url.map(str::to_owned)));
+        for (block, title) in [
+            (&b"StreamTitle='A - B';"[..], named("A - B", None)),
+            (b"StreamTitle='A';StreamUrl='http://a/';\0\0", named("A", Some("http://a/"))),
+            (b"StreamUrl='http://a/';StreamTitle='A';", named("A", Some("http://a/"))),
+            (b"StreamTitle='';StreamUrl='';", named("", None)),
+            (b"StreamTitle='It's; 'so'; it is';StreamUrl='';", named("It's; 'so'; it is", None)),
+            (b"StreamTitle='no semicolon'", named("no semicolon", None)),
+            (b"StreamTitle='Bj\xf6rk';", named("Björk", None)),
+            ("StreamTitle='Björk';".as_bytes(), named("Björk", None)),
+            (b"StreamTitle='A\r\nB';adw_ad='true';", named("A  B", None)),
+            (b"StreamTitle='A';adwad='true';", named("A", None)),
+            (b"StreamTitle='never ended", None),
+            (b"StreamUrl='http://a/';", None),
+            (b"", None),
+        ] {
+            assert_eq!(read(block), title, "{}", block.escape_ascii());
+        }
     }
 
     /// Feeds `wire` in pieces; answers the stream bytes and the blocks' texts.

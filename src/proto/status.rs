@@ -28,12 +28,16 @@ pub struct ServerStatus<'a> {
 pub struct SourceStatus<'a> {
     /// The artist, where it came apart from the title.
     pub artist: Option<&'a str>,
-    /// `ice-audio-info` as sent.
+    /// Where the cover is.
+    pub artwork: Option<&'a str>,
+    /// `ice-audio-info`: see [`super::icecast::SourceHeaders::audio_info_corrected`].
     pub audio_info: Option<&'a str>,
     /// Nominal bitrate in kbit/s.
     pub bitrate_kbps: Option<u32>,
     /// Channels.
     pub channels: Option<u32>,
+    /// Whether the bytes are of another format than the source says.
+    pub format_mismatch: bool,
     /// The genre.
     pub genre: Option<&'a str>,
     /// The most listeners at once since the source began.
@@ -42,6 +46,10 @@ pub struct SourceStatus<'a> {
     pub listeners: u32,
     /// The mount's URL; consumers take the mount from its path.
     pub listen_url: &'a str,
+    /// Where to read more of what is playing.
+    pub metadata_url: Option<&'a str>,
+    /// What the parser has seen; `None` for a stream without one.
+    pub parser: Option<ParserStatus<'a>>,
     /// Samples a second.
     pub sample_rate: Option<u32>,
     /// The description.
@@ -54,15 +62,59 @@ pub struct SourceStatus<'a> {
     pub url: Option<&'a str>,
     /// When the source began.
     pub started: WallTime,
-    /// What is playing.
+    /// The codecs, that of the video first: `Theora/Vorbis`.
+    pub subtype: Option<&'a str>,
+    /// What is playing, without the artist where that is apart.
     pub title: Option<&'a str>,
+    /// What is playing in one line, said again for a stream that directories list.
+    pub playing: Option<&'a str>,
     /// Whether directories list the stream; then what is playing is said once more under the name
     /// that AzuraCast reads first.
     pub public: bool,
 }
 
+/// What the parser of a stream has seen since its source came. Icecast has no such figures, so
+/// they stand apart in an object of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParserStatus<'a> {
+    /// The format the bytes are parsed as.
+    pub format: &'a str,
+    /// Microseconds that the last unit plays.
+    pub frame_us: Option<u32>,
+    /// Units delivered.
+    pub frames: u64,
+    /// Bytes left out because they belonged to nothing known.
+    pub junk_bytes: u64,
+    /// Times the parser had to look for the next unit.
+    pub resyncs: u64,
+    /// Bytes of tags and structure left out.
+    pub tag_bytes: u64,
+    /// Units left out because their checksum was wrong.
+    pub crc_errors: u64,
+    /// Units that the source's own numbering says are missing.
+    pub gaps: u64,
+}
+
+impl ParserStatus<'_> {
+    fn render(&self) -> String {
+        let mut object = Object::new();
+        object.number("crc_errors", self.crc_errors);
+        object.text("format", self.format);
+        object.number_if("frame_us", self.frame_us);
+        object.number("frames", self.frames);
+        object.number("gaps", self.gaps);
+        object.number("junk_bytes", self.junk_bytes);
+        object.number("resyncs", self.resyncs);
+        object.number("tag_bytes", self.tag_bytes);
+        object.close()
+    }
+}
+
 impl SourceStatus<'_> {
     /// One source as a JSON object, its fields in Icecast's order, which is that of their names.
+    /// `artwork` and `metadata_url` are icecast-kh's, `format_mismatch` and `parser` this server's
+    /// own.
+    ///
     /// Text is always a string: Icecast 2.4 turns a title `42` into a number and `-` into invalid
     /// JSON. Counts are numbers, as exporters decode them.
     ///
@@ -72,13 +124,21 @@ impl SourceStatus<'_> {
     pub fn render(&self) -> String {
         let mut object = Object::new();
         object.text_if("artist", self.artist);
+        object.text_if("artwork", self.artwork);
         object.text_if("audio_info", self.audio_info);
         object.number_if("bitrate", self.bitrate_kbps);
         object.number_if("channels", self.channels);
+        if self.format_mismatch {
+            object.raw("format_mismatch", "true");
+        }
         object.text("genre", self.genre.unwrap_or("various"));
         object.number("listener_peak", self.listener_peak.into());
         object.number("listeners", self.listeners.into());
         object.text("listenurl", self.listen_url);
+        object.text_if("metadata_url", self.metadata_url);
+        if let Some(parser) = &self.parser {
+            object.raw("parser", &parser.render());
+        }
         object.number_if("samplerate", self.sample_rate);
         object.text("server_description", self.description.unwrap_or("Unspecified description"));
         object.text("server_name", self.name.unwrap_or("Unspecified name"));
@@ -86,9 +146,10 @@ impl SourceStatus<'_> {
         object.text_if("server_url", self.url);
         object.text("stream_start", &self.started.icecast_date());
         object.text("stream_start_iso8601", &self.started.icecast_iso8601());
+        object.text_if("subtype", self.subtype);
         object.text_if("title", self.title);
-        match self.title.filter(|_| self.public) {
-            Some(title) => object.text("yp_currently_playing", title),
+        match self.playing.filter(|_| self.public) {
+            Some(playing) => object.text("yp_currently_playing", playing),
             None => object.raw("dummy", "null"),
         }
         object.close()
@@ -245,6 +306,7 @@ mod tests {
         for title in ["42", "-", "true", "\"\\\n</script>", ""] {
             let full = SourceStatus {
                 title: Some(title),
+                playing: Some(title),
                 bitrate_kbps: Some(128),
                 public: true,
                 ..source()
@@ -255,6 +317,53 @@ mod tests {
             assert_eq!(json["bitrate"], 128);
             assert!(json.get("dummy").is_none());
         }
+    }
+
+    #[test]
+    fn artist_and_title_are_apart_and_said_together_once_more() {
+        let full = SourceStatus {
+            artist: Some("A"),
+            title: Some("B"),
+            playing: Some("A - B"),
+            artwork: Some("http://a/c.jpg"),
+            metadata_url: Some("http://a/"),
+            public: true,
+            ..source()
+        };
+        let json = parsed(&full.render());
+        assert_eq!((&json["artist"], &json["title"]), (&"A".into(), &"B".into()));
+        assert_eq!(json["yp_currently_playing"], "A - B");
+        assert_eq!(json["artwork"], "http://a/c.jpg");
+        assert_eq!(json["metadata_url"], "http://a/");
+        let json = parsed(&SourceStatus { public: false, ..full }.render());
+        assert!(json.get("yp_currently_playing").is_none() && json.get("dummy").is_some());
+    }
+
+    #[test]
+    fn facts_of_the_parser_stand_apart_and_a_mismatch_only_where_there_is_one() {
+        let parser = ParserStatus {
+            format: "MPEG audio",
+            frame_us: Some(26_122),
+            frames: 3,
+            junk_bytes: 7,
+            ..ParserStatus::default()
+        };
+        let full = SourceStatus {
+            parser: Some(parser),
+            subtype: Some("MP3"),
+            format_mismatch: true,
+            ..source()
+        };
+        let text = full.render();
+        let json = parsed(&text);
+        assert_eq!(json["parser"]["format"], "MPEG audio");
+        assert_eq!(json["parser"]["junk_bytes"], 7);
+        assert_eq!((&json["parser"]["gaps"], &json["subtype"]), (&0.into(), &"MP3".into()));
+        assert_eq!(json["format_mismatch"], true);
+        let names = ["format_mismatch", "genre", "parser", "server_name", "subtype", "dummy"];
+        let at = names.map(|name| text.find(&format!("\"{name}\":")).expect(name));
+        assert!(at.is_sorted(), "{text}");
+        assert!(parsed(&source().render()).get("format_mismatch").is_none());
     }
 
     fn document(count: usize) -> StatusDocument {

@@ -186,7 +186,7 @@ impl Studio {
     }
 
     fn remember(&mut self, text: &str) -> TitleAt {
-        let title = Title { text: text.to_owned(), url: None };
+        let title = Title { text: text.to_owned(), ..Title::default() };
         let block = icy::meta_block(&title);
         let told = TitleAt {
             at: self.timeline.end().offset,

@@ -9,7 +9,7 @@ mod stream;
 
 pub use admin::{AdminFault, AdminReply};
 pub use refusal::{DEFAULT_REALM, RefusalContext, refusal};
-pub use source::{AudioInfo, Handshake, SourceHeaders};
+pub use source::{AudioInfo, Handshake, Measured, SourceHeaders};
 pub use stream::{
     LIVE_BYTES_PRETENDED, LiveRange, StreamHeadParts, StreamLines, StreamNames, stream_head,
 };

@@ -86,7 +86,8 @@ pub struct SourceHeaders {
     pub audio_info: Option<String>,
     /// `User-Agent`: the encoder's name for itself.
     pub user_agent: Option<String>,
-    /// Bytes between the metadata blocks within the source's own stream, if it has them.
+    /// Bytes between the metadata blocks within the source's own stream, if it has them; at most
+    /// [`limits::SOURCE_METAINT_BYTES_MAX`]. Never told to listeners, who have blocks of their own.
     pub inline_interval_bytes: Option<u32>,
     /// All other `ice-` and `icy-` headers, such as `irc`: their names in lower case without the
     /// prefix, and their values.
@@ -106,6 +107,36 @@ pub struct AudioInfo {
     pub quality: Option<String>,
 }
 
+/// What was measured of a stream, against which the encoder's own words are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Kilobits a second.
+    pub bitrate_kbps: Option<u32>,
+    /// Samples a second.
+    pub sample_rate: Option<u32>,
+    /// Channels.
+    pub channels: Option<u32>,
+}
+
+impl Measured {
+    /// What stands in for the value of `name`, a member of `ice-audio-info`, if it is wrong.
+    fn instead_of(&self, name: &str, value: &str) -> Option<u32> {
+        let named = number(value);
+        match name {
+            "bitrate" => self.bitrate_kbps.filter(|&kbps| !named.is_some_and(|n| near(n, kbps))),
+            "samplerate" => self.sample_rate.filter(|&rate| named != Some(rate)),
+            "channels" => self.channels.filter(|&count| named != Some(count)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a measured bitrate can be the nominal one. An encoder with a variable rate is off its
+/// nominal one by some; by more than a quarter it is another setting.
+fn near(nominal: u32, measured: u32) -> bool {
+    nominal.abs_diff(measured) <= nominal / 4
+}
+
 impl SourceHeaders {
     /// Reads a source's head. Nothing in it can be refused here: a value that cannot be kept is
     /// left out, one too long is cut.
@@ -120,7 +151,7 @@ impl SourceHeaders {
             inline_interval_bytes: head
                 .text("icy-metaint")
                 .and_then(|value| value.parse().ok())
-                .filter(|&bytes| bytes > 0),
+                .filter(|bytes| (1..=limits::SOURCE_METAINT_BYTES_MAX).contains(bytes)),
             ..Self::default()
         };
         for (name, value) in head.headers() {
@@ -159,6 +190,26 @@ impl SourceHeaders {
             }
         }
         info
+    }
+
+    /// `ice-audio-info` with the members that were measured otherwise put right; the others stay as
+    /// they were sent.
+    pub fn audio_info_corrected(&self, measured: &Measured) -> Option<Cow<'_, str>> {
+        let sent = self.audio_info.as_deref()?;
+        let corrected = |member: &str| {
+            let (name, value) = member.split_once('=')?;
+            let plain = name.trim();
+            let right = measured.instead_of(plain.strip_prefix("ice-").unwrap_or(plain), value)?;
+            Some(format!("{name}={right}"))
+        };
+        if sent.split(';').all(|member| corrected(member).is_none()) {
+            return Some(Cow::Borrowed(sent));
+        }
+        let members = sent.split(';').map(|member| match corrected(member) {
+            Some(right) => Cow::Owned(right),
+            None => Cow::Borrowed(member),
+        });
+        Some(Cow::Owned(members.collect::<Vec<_>>().join(";")))
     }
 
     /// Keeps a header by its name without prefix, unless one of that meaning is there.
@@ -240,6 +291,46 @@ mod tests {
         assert_eq!(headers("").content_type, "");
         let headers = headers("Content-Type: audio/ogg; codecs=opus\n");
         assert_eq!(headers.content_type, "audio/ogg; codecs=opus");
+    }
+
+    #[test]
+    fn the_interval_of_a_sources_own_blocks_is_kept_within_bounds_and_not_repeated() {
+        for (value, kept) in [
+            ("16000", Some(16_000)),
+            ("1", Some(1)),
+            ("1048576", Some(1_048_576)),
+            ("0", None),
+            ("1048577", None),
+            ("-1", None),
+            ("many", None),
+        ] {
+            for method in ["SOURCE /live HTTP/1.0", "SOURCE /live ICE/1.0", "PUT /live HTTP/1.1"] {
+                let head = format!("{method}\nICY-MetaInt: {value}\n\n");
+                let headers = with(&head, SourceHeaders::from_head);
+                assert_eq!(headers.inline_interval_bytes, kept, "{head}");
+                assert_eq!(headers.others, []);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_measured_wins_over_what_an_encoder_says() {
+        let sent = "ice-bitrate=128;ice-channels=2; samplerate=44100;quality=0%2e4";
+        let headers = headers(&format!("ice-audio-info: {sent}\n"));
+        let corrected =
+            |measured| headers.audio_info_corrected(&measured).expect("it was sent").into_owned();
+        let fitting =
+            Measured { bitrate_kbps: Some(141), sample_rate: Some(44_100), channels: Some(2) };
+        assert_eq!(corrected(Measured::default()), sent);
+        assert_eq!(corrected(fitting), sent);
+        let other =
+            Measured { bitrate_kbps: Some(320), sample_rate: Some(48_000), channels: Some(1) };
+        assert_eq!(
+            corrected(other),
+            "ice-bitrate=320;ice-channels=1; samplerate=48000;quality=0%2e4"
+        );
+        let unsaid = SourceHeaders::default();
+        assert_eq!(unsaid.audio_info_corrected(&other), None);
     }
 
     #[test]
