@@ -44,6 +44,13 @@ pub const PREAMBLE_BYTES_MAX: usize = 1024 * 1024;
 /// Preambles that a mount keeps for listeners who are still on older links of a chain.
 pub const PREAMBLES_KEPT_MAX: usize = 16;
 
+/// Bytes of one intro or outro: six minutes at 320 kbit/s. A longer one is a programme, and belongs
+/// to a source.
+pub const INTRO_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of all intros and outros together: they stay in memory from the start on.
+pub const INTROS_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// A visit of the pump is due when this many bytes wait, even before the beat is over: larger sends
 /// do not get cheaper per byte, only later.
 pub const FULL_SEND_BYTES: u64 = 64 * 1024;

@@ -43,7 +43,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Read the configuration and report every fault in it, without starting.
     ///
-    /// The exit status is 0 if the server would start with it, else 1.
+    /// The intros and outros that it names are read too. The exit status is 0 if the server would
+    /// start with it, else 1.
     Check(CheckArgs),
     /// Show what this host is set to and what it should be for a number of listeners.
     ///

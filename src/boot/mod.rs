@@ -7,6 +7,7 @@ mod fresh;
 mod lanes;
 mod logging;
 mod serve;
+mod shelf;
 mod threads;
 mod tools;
 mod tune;

@@ -27,15 +27,16 @@ use super::Failure;
 use super::cli::{ConfigFile, ServeArgs};
 use super::fresh::{self, Fresh};
 use super::logging::Logging;
-use super::threads;
-use super::tools::{env, locate, read_config};
+use super::tools::{env, faulty, locate, read_config};
+use super::{shelf, threads};
 
 /// Runs the server until it is told to stop.
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let inherited = inherit::take().map_err(|fault| Failure::new(fault.to_string()))?;
     let clock = Clock::start();
     let (loaded, fresh, path) = configuration(args)?;
-    let Loaded { config, warnings } = loaded;
+    let Loaded { config, warnings, attachments } = loaded;
+    let shelf = Arc::new(shelf::fill(&attachments, &path).map_err(faulty)?);
     let config = Arc::new(config);
     let found = limits(&config)?;
     let cpus = core_cpus(&config.server)?;
@@ -56,6 +57,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let notify = notify(inherited.notify_socket, inherited.watchdog);
     let outcome = threads::run(threads::Plan {
         config,
+        shelf,
         clock,
         listeners_max,
         cpus,
@@ -92,8 +94,7 @@ fn configuration(args: &ServeArgs) -> Result<(Loaded, Option<Fresh>, std::path::
         }
     };
     let name = path.display().to_string();
-    let loaded = config::load(&text, &name, &args.overlay(&env))
-        .map_err(|faults| Failure::new(format!("the configuration has faults:\n{faults}")))?;
+    let loaded = config::load(&text, &name, &args.overlay(&env)).map_err(faulty)?;
     Ok((loaded, fresh, path))
 }
 

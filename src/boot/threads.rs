@@ -12,6 +12,7 @@ use crate::base::{CloseReason, CoreIndex};
 use crate::config::Config;
 use crate::control::notify::Notify;
 use crate::control::{self, secret};
+use crate::domain::intro::Shelf;
 use crate::domain::progress::Progress;
 use crate::domain::stats::ServerCounters;
 use crate::ring::{Census, Rates};
@@ -36,6 +37,8 @@ type Body = Box<dyn FnOnce(Queues) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 /// What the threads are made from.
 pub(super) struct Plan<'a> {
     pub(super) config: Arc<Config>,
+    /// The configuration's intros and outros.
+    pub(super) shelf: Arc<Shelf>,
     pub(super) clock: Clock,
     /// Most listeners the server takes.
     pub(super) listeners_max: u32,
@@ -66,6 +69,7 @@ pub(super) fn run(plan: Plan<'_>) -> Result<(), Failure> {
             plan.config.limits.new_connections_per_second_per_address,
         ))),
         config: plan.config,
+        shelf: plan.shelf,
         clock: plan.clock,
         listeners_max: plan.listeners_max,
     };
@@ -148,6 +152,7 @@ fn cells(limit: u32) -> usize {
 /// What every core is given alike.
 struct Shared {
     config: Arc<Config>,
+    shelf: Arc<Shelf>,
     clock: Clock,
     counters: Arc<ServerCounters>,
     census: Arc<Census>,
@@ -165,6 +170,7 @@ impl Shared {
         ingest::Parts {
             clock: self.clock,
             config: Arc::clone(&self.config),
+            shelf: Arc::clone(&self.shelf),
             counters: Arc::clone(&self.counters),
             bell,
             from_edges,

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use crate::config;
+use crate::config::{self, Faults};
 use crate::control::secret;
 
 use super::Failure;
 use super::cli::{CheckArgs, ConfigFile};
+use super::shelf;
 
 /// Prints a line to standard error. If nobody reads it there is nobody else to tell.
 pub(super) fn say(line: &str) {
@@ -59,15 +60,17 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
     let path = file.path();
     let text = read_config(path)?;
     let name = path.display().to_string();
-    match config::load(&text, &name, &env) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                say(&format!("warning: {warning}"));
-            }
-            print(&format!("{name}: no faults"))
-        }
-        Err(faults) => Err(Failure::new(format!("the configuration has faults:\n{faults}"))),
+    let loaded = config::load(&text, &name, &env).map_err(faulty)?;
+    shelf::fill(&loaded.attachments, path).map_err(faulty)?;
+    for warning in &loaded.warnings {
+        say(&format!("warning: {warning}"));
     }
+    print(&format!("{name}: no faults"))
+}
+
+/// The failure of a configuration with faults.
+pub(super) fn faulty(faults: Faults) -> Failure {
+    Failure::new(format!("the configuration has faults:\n{faults}"))
 }
 
 /// `floe hash-password`.

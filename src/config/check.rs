@@ -60,7 +60,8 @@ pub(super) fn pairs(
     faults
 }
 
-fn table<'t>(tree: &'t DeTable<'_>, name: &str) -> Option<&'t DeTable<'t>> {
+/// The table called `name`, if it is there and is one.
+pub(super) fn table<'t>(tree: &'t DeTable<'_>, name: &str) -> Option<&'t DeTable<'t>> {
     match tree.get(name).map(Spanned::get_ref) {
         Some(DeValue::Table(table)) => Some(table),
         _ => None,

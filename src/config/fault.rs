@@ -1,6 +1,7 @@
 //! What can be wrong with a configuration, as comparable facts. Tests and callers meet these; the
 //! sentences that people read derive from them in `words` and nowhere else.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One fault of a configuration.
@@ -64,6 +65,8 @@ pub enum Wrong {
     Password(Rule),
     /// The same entry twice.
     Twice(String),
+    /// The file that the setting names cannot be used; `words` say why, and the cure.
+    File { path: PathBuf, words: String },
     /// Two settings that are sound alone and not together.
     Pair(Pair),
 }
@@ -195,7 +198,7 @@ pub enum Warning {
 
 impl Faults {
     /// `faults` in the order of their places. The caller has at least one.
-    pub(super) fn new(mut faults: Vec<Fault>) -> Self {
+    pub fn new(mut faults: Vec<Fault>) -> Self {
         faults.sort_by(|left, right| left.place.cmp(&right.place));
         Self(faults)
     }

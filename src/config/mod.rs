@@ -10,6 +10,7 @@
 //! [`Config`] or the [`Faults`] go out. It runs before the cores exist, and later on the control
 //! thread; no core ever parses.
 
+mod attach;
 mod check;
 mod env;
 mod fault;
@@ -24,6 +25,7 @@ mod walk;
 mod words;
 
 pub use crate::base::Burst;
+pub use attach::Attachment;
 pub use env::{ADMIN_PASSWORD, HOSTNAME, LISTEN, LOG, SOURCE_PASSWORD};
 pub use fault::{Fault, Faults, Found, Pair, Place, Rule, Wanted, Warning, Wrong};
 pub use first_run::first_run;
@@ -39,6 +41,8 @@ pub struct Loaded {
     pub config: Config,
     /// What is allowed but probably not meant; to be logged at start.
     pub warnings: Vec<Warning>,
+    /// Files that settings name, still to be read and judged.
+    pub attachments: Vec<Attachment>,
 }
 
 /// Bytes of a configuration text. A thousand mounts with every key set need half of it; a log or an
@@ -80,7 +84,8 @@ pub fn load(
     }
     if faults.is_empty() {
         let warnings = check::warnings(&config);
-        Ok(Loaded { config, warnings })
+        let attachments = attach::attachments(&source, tree, &config);
+        Ok(Loaded { config, warnings, attachments })
     } else {
         Err(Faults::new(faults))
     }

@@ -31,8 +31,12 @@ impl<'a> Source<'a> {
 
     /// A fault of `key` at byte `offset`.
     pub(super) fn fault(&self, offset: usize, key: String, wrong: Wrong) -> Fault {
-        let place = Place::File { file: self.file.clone(), line: self.line(offset), column: None };
-        Fault { place, key, wrong }
+        Fault { place: self.place(offset), key, wrong }
+    }
+
+    /// The line of byte `offset`, as faults name it.
+    pub(super) fn place(&self, offset: usize) -> Place {
+        Place::File { file: self.file.clone(), line: self.line(offset), column: None }
     }
 
     /// The line of byte `offset`, counted from 1.

@@ -95,6 +95,9 @@ impl fmt::Display for Wrong {
                 write!(f, "the password {what}; {cure}")
             }
             Self::Twice(entry) => write!(f, "{} stands here twice; remove one", Shown(entry)),
+            Self::File { path, words } => {
+                write!(f, "{} {words}", Shown(&path.display().to_string()))
+            }
             Self::Pair(pair) => pair.fmt(f),
         }
     }

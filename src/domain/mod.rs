@@ -6,6 +6,7 @@ pub mod access;
 pub mod beat;
 pub mod bus;
 pub mod capacity;
+pub mod intro;
 pub mod kernel_memory;
 pub mod listener;
 pub mod mount;

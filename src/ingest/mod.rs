@@ -18,6 +18,7 @@ use crate::base::limits::{
 };
 use crate::config::Config;
 use crate::domain::bus::{ControlToIngest, EdgeToIngest, IngestToControl, IngestToEdge, Outbox};
+use crate::domain::intro::Shelf;
 use crate::domain::progress::Progress;
 use crate::domain::stats::ServerCounters;
 use crate::ring::{Doorbell, LaneReceiver};
@@ -34,6 +35,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The configuration.
     pub config: Arc<Config>,
+    /// The configuration's intros and outros.
+    pub shelf: Arc<Shelf>,
     /// The server's counters.
     pub counters: Arc<ServerCounters>,
     /// Rung when any lane to this core has something.
