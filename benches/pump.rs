@@ -66,6 +66,7 @@ impl Mount {
             lag_bytes: u64::MAX,
             lag: Lag::Skip,
             burst: Burst::Time(Duration::from_secs(5)),
+            burst_max: Burst::Time(Duration::from_secs(30)),
             stall_timeout: Duration::from_secs(30),
             max_duration: Duration::ZERO,
         };
@@ -122,6 +123,15 @@ impl Mount {
 fn row(id: u64, interval: u32, now: Moment) -> Row<Taker> {
     let newcomer = Newcomer { id: ListenerId(id), icy_interval: interval, ..Newcomer::default() };
     Row::new(Taker(0), newcomer, now)
+}
+
+fn visits(bencher: Bencher<'_, '_>, rows: u64, interval: u32) {
+    let mut mount = Mount::with(rows, interval);
+    bencher.counter(ItemsCount::new(rows)).bench_local(|| {
+        mount.publish();
+        let bytes = mount.pass();
+        assert!(bytes >= rows * BEAT_BYTES);
+    });
 }
 
 /// A pass without metadata: one plain send a row.

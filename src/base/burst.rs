@@ -13,6 +13,15 @@ pub enum Burst {
 }
 
 impl Burst {
+    /// What is left of it once `span` or `bytes` of it are there, whichever it is told in.
+    #[must_use]
+    pub fn less(self, span: Duration, bytes: usize) -> Self {
+        match self {
+            Self::Time(wanted) => Self::Time(wanted.saturating_sub(span)),
+            Self::Bytes(wanted) => Self::Bytes(wanted.saturating_sub(bytes)),
+        }
+    }
+
     /// Whether it is more than `other` on every stream. A time and a size cannot be compared
     /// without the stream's rate; neither is more than the other then.
     pub fn exceeds(self, other: Self) -> bool {

@@ -17,6 +17,7 @@ use crate::proto::status::StatusDocument;
 use crate::proto::title::Title;
 use crate::ring::{LaneSender, Segment};
 
+use super::intro::Intro;
 use super::listener::{SyncPoint, Timeline};
 use super::preamble::{PreambleAt, Preambles};
 use super::stats::MountCounters;
@@ -37,6 +38,8 @@ pub struct MountInfo {
     pub lines: StreamLines,
     /// Its settings from the configuration.
     pub settings: Arc<MountSettings>,
+    /// What newcomers hear first, once the stream has shown that it can follow.
+    pub intro: Option<Arc<Intro>>,
     /// Its counters, shared by all threads.
     pub counters: Arc<MountCounters>,
     /// When its source came.
@@ -51,9 +54,10 @@ impl MountInfo {
         self.settings.content_type.as_deref().unwrap_or(&self.content_type)
     }
 
-    /// The same mount with another content type.
-    pub fn with_content_type(&self, content_type: &str) -> Self {
+    /// The same mount, whose stream has shown to be of `content_type` and to fit `intro`.
+    pub fn shown(&self, content_type: &str, intro: Option<Arc<Intro>>) -> Self {
         Self {
+            intro,
             id: self.id,
             path: Arc::clone(&self.path),
             content_type: content_type.to_owned(),

@@ -18,23 +18,14 @@ use super::listener::SyncPoint;
 /// A file that is heard before or after a stream, ready to be sent.
 #[derive(Debug)]
 pub struct Intro {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     /// Where a player can start, the first first; never empty. Times count from the first byte.
     points: Vec<SyncPoint>,
-    /// What a player must be given first, and from which offset on that holds.
-    preambles: Vec<(u64, Vec<u8>)>,
+    /// Whether a player needs the file's head wherever it starts.
+    has_head: bool,
     duration_us: u64,
     format: &'static str,
     signature: Option<Signature>,
-}
-
-/// Where a newcomer starts in an intro.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IntroStart<'a> {
-    /// What its player must be given first; empty for formats whose frames stand alone.
-    pub preamble: &'a [u8],
-    /// The first byte of [`Intro::bytes`] that follows it.
-    pub offset: u64,
 }
 
 impl Intro {
@@ -77,12 +68,12 @@ impl Intro {
         if framer.end_source() {
             parts.bytes.extend_from_slice(framer.written());
         }
-        let Parts { bytes, points, preambles, duration_us } = parts;
-        Ok(Self { bytes, points, preambles, duration_us, format, signature })
+        let Parts { bytes, points, has_head, duration_us } = parts;
+        Ok(Self { bytes: Arc::new(bytes), points, has_head, duration_us, format, signature })
     }
 
     /// The file as it is sent: whole units, without tags.
-    pub fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &Arc<Vec<u8>> {
         &self.bytes
     }
 
@@ -101,17 +92,15 @@ impl Intro {
         self.signature
     }
 
-    /// Where a newcomer starts at `now`.
-    pub fn start(&self, position: IntroPosition, now: Moment) -> IntroStart<'_> {
-        let played_us = match position {
-            IntroPosition::Start => 0,
-            IntroPosition::Shared => now.0 % self.duration_us,
-        };
+    /// The first byte that a newcomer at `now` gets. A file that a player can only follow from its
+    /// head is heard from there by everyone.
+    pub fn start(&self, position: IntroPosition, now: Moment) -> u32 {
+        if position == IntroPosition::Start || self.has_head {
+            return 0;
+        }
+        let played_us = now.0 % self.duration_us;
         let at = self.points.partition_point(|point| point.media_us <= played_us);
-        let offset = self.points[at.saturating_sub(1)].offset;
-        let holds = self.preambles.partition_point(|(from, _)| *from <= offset);
-        let preamble = holds.checked_sub(1).map_or(&[][..], |last| &self.preambles[last].1);
-        IntroStart { preamble, offset }
+        u32::try_from(self.points[at.saturating_sub(1)].offset).unwrap_or(0)
     }
 }
 
@@ -120,7 +109,7 @@ impl Intro {
 struct Parts {
     bytes: Vec<u8>,
     points: Vec<SyncPoint>,
-    preambles: Vec<(u64, Vec<u8>)>,
+    has_head: bool,
     duration_us: u64,
 }
 
@@ -132,7 +121,6 @@ impl Parts {
             let step = framer.step(&file[used..]);
             let input = &file[used..used + step.taken()];
             used += step.taken();
-            let here = self.bytes.len() as u64;
             match step {
                 Step::More => return file.len() - used,
                 Step::Frame { duration_us, starts, rewritten, .. } => {
@@ -143,7 +131,7 @@ impl Parts {
                     self.duration_us += u64::from(duration_us);
                 }
                 Step::Head { .. } => {
-                    self.preambles.push((here, framer.preamble().to_vec()));
+                    self.has_head = true;
                     self.bytes.extend_from_slice(framer.written());
                 }
                 Step::Tag { .. } | Step::Junk { .. } => {}
@@ -261,7 +249,7 @@ mod tests {
     fn a_file_with_tags_becomes_whole_frames_without_them() {
         let intro = load(TAGGED_MP3);
         assert_eq!(intro.bytes().len(), TAGGED_MP3.len() - 76 - 128);
-        assert!(TAGGED_MP3.windows(intro.bytes().len()).any(|part| part == intro.bytes()));
+        assert!(TAGGED_MP3.windows(intro.bytes().len()).any(|part| part == &intro.bytes()[..]));
         assert_eq!(intro.duration(), Duration::from_micros(25 * 1_152 * 1_000_000 / 44_100));
         assert_eq!(intro.format(), "MPEG audio");
         assert!(intro.signature().is_some());
@@ -280,7 +268,7 @@ mod tests {
     #[test]
     fn every_newcomer_starts_at_the_beginning_or_all_share_a_place_that_goes_round() {
         let intro = load(LIVE_AAC);
-        let start = |position, at_us| intro.start(position, Moment(at_us)).offset;
+        let start = |position, at_us| u64::from(intro.start(position, Moment(at_us)));
         let duration_us = intro.duration().as_micros() as u64;
         assert_eq!(start(Start, 0), 0);
         assert_eq!(start(Start, 400_000), 0);
@@ -292,7 +280,6 @@ mod tests {
             last = offset;
         }
         assert!(last > intro.bytes().len() as u64 / 2, "{last}");
-        assert_eq!(intro.start(Shared, Moment(0)).preamble, b"");
     }
 
     #[test]
@@ -339,7 +326,7 @@ mod tests {
             let junk = vec![0; bytes];
             [LIVE_AAC, &junk, LIVE_AAC, LIVE_AAC].concat()
         };
-        assert_eq!(load(&with_junk(sound.len() / 101)).bytes(), sound);
+        assert_eq!(load(&with_junk(sound.len() / 101)).bytes()[..], sound[..]);
         let junk_bytes = 1_000;
         let fault = Fault::Damaged { junk_bytes, crc_errors: 0 };
         assert_eq!(Intro::load(&with_junk(1_000), None).err(), Some(fault));

@@ -36,6 +36,8 @@ pub enum Input {
     Kill,
     /// What the source sends cannot be served.
     Object,
+    /// The mount without a source is held for so long more: its listeners hear its outro.
+    Hold(Duration),
     /// Time passed.
     Tick,
 }
@@ -100,6 +102,9 @@ impl MountMachine {
                 outputs.push(Output::Stop(source, CloseReason::Unplayable));
                 self.release(CloseReason::SourceGone, now, outputs);
             }
+            (Input::Hold(span), Phase::Lingering { .. }) => {
+                self.phase = Phase::Lingering { until: now + span };
+            }
             (Input::Kill, Phase::Lingering { .. }) => {
                 outputs.push(Output::Down(CloseReason::Killed));
             }
@@ -115,7 +120,7 @@ impl MountMachine {
                 }
             }
             // Late words of a source that no longer holds the mount.
-            (Input::Bytes(_) | Input::Ended(_) | Input::Object, _) => {}
+            (Input::Bytes(_) | Input::Ended(_) | Input::Object | Input::Hold(_), _) => {}
         }
     }
 
@@ -207,6 +212,16 @@ mod tests {
         assert_eq!(outputs, [Output::Stop(source(1), CloseReason::Unplayable)]);
         assert!(told(&mut mount, Input::Object, 1).is_empty());
         assert_eq!(told(&mut mount, claim(2), 2), [Output::Grant(source(2))]);
+    }
+
+    #[test]
+    fn a_mount_whose_time_is_over_can_be_held_for_its_outro() {
+        let mut mount = mount(false);
+        told(&mut mount, Input::Ended(source(1)), 0);
+        assert_eq!(told(&mut mount, Input::Tick, 10), [Output::Down(CloseReason::SourceGone)]);
+        assert!(told(&mut mount, Input::Hold(Duration::from_secs(3)), 10).is_empty());
+        assert!(told(&mut mount, Input::Tick, 12).is_empty());
+        assert_eq!(told(&mut mount, Input::Tick, 13), [Output::Down(CloseReason::SourceGone)]);
     }
 
     #[test]

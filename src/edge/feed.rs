@@ -21,6 +21,8 @@ pub struct FeedRules {
     pub lag: Lag,
     /// What a newcomer gets at once.
     pub burst: Burst,
+    /// The most it may ask for instead.
+    pub burst_max: Burst,
     /// How long a listener may take nothing while bytes wait.
     pub stall_timeout: Duration,
     /// How long a listener may stay; zero = as long as it likes.
@@ -34,6 +36,7 @@ impl FeedRules {
             lag_bytes: lag_bytes as u64,
             lag: settings.lag,
             burst: settings.burst,
+            burst_max: settings.burst_max,
             stall_timeout,
             max_duration: settings.max_listener_duration,
         }
@@ -139,15 +142,17 @@ impl Feed {
     }
 
     /// Where a newcomer starts who asked for `burst`, if a player can start anywhere yet. What is
-    /// asked for is given up to half of what a listener may fall behind: with more it would count
-    /// as slow before it had a chance to read.
+    /// asked for is given up to the mount's `burst_max`, and up to half of what a listener may fall
+    /// behind: with more it would count as slow before it had a chance to read.
     pub fn start_point(&self, burst: Option<Burst>) -> Option<u64> {
-        let FeedRules { lag_bytes, burst: usual, .. } = self.rules;
+        let FeedRules { lag_bytes, burst: usual, burst_max, .. } = self.rules;
         let tail = self.window.tail();
-        let Some(asked) = burst else { return self.timeline.start(usual, tail) };
+        let usual_start = self.timeline.start(usual, tail);
+        let Some(asked) = burst else { return usual_start };
         let most = self.timeline.lag_max(lag_bytes, usual) / 2;
         let from = self.end().saturating_sub(most).max(tail);
-        self.timeline.start(asked, from).or_else(|| self.timeline.start(usual, tail))
+        let [asked, most] = [asked, burst_max].map(|burst| self.timeline.start(burst, from));
+        asked.max(most).or(usual_start)
     }
 
     /// See [`Preambles`].

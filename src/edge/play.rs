@@ -1,9 +1,10 @@
 //! A GET on a mount: admission, the stream's head, and the way into the mount's table.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::base::limits::FULL_SEND_BYTES;
-use crate::base::{CloseReason, MountId};
+use crate::base::{CloseReason, Moment, MountId};
 use crate::domain::bus::EdgeToIngest;
 use crate::proto::cors::CorsGrant;
 use crate::proto::icecast::{LiveRange, SERVER_ID, StreamHeadParts, stream_head};
@@ -100,13 +101,14 @@ fn enter(shared: &Shared, talk: Talk, request: &Request, place: Place, interval:
     let mount = place.keep();
     let mut core = shared.borrow_mut();
     let now = core.clock.now();
+    let (intro, intro_from, burst) = core.intro(mount, request, now);
     let newcomer = Newcomer {
         id: core.new_listener(),
         http_minor: request.http_minor(),
         icy_interval: interval,
-        burst: AskedBurst::default(),
-        intro: None,
-        intro_from: 0,
+        burst,
+        intro,
+        intro_from,
         address: pack(peer.ip()),
         port: peer.port(),
         target: core.labels.hold(&request.target),
@@ -235,6 +237,23 @@ impl Core {
     /// Counts a connection of `address` within the present second; whether it is within `limit`.
     pub(super) fn counts_connection(&self, address: IpAddr, limit: u32) -> bool {
         self.rates.admits(&address_bytes(address), self.clock.now().seconds(), limit)
+    }
+
+    /// What a newcomer at `now` hears first and from where, and the burst it asks for behind that.
+    /// An intro is a burst of its own: behind it the listener is that far from the live edge.
+    fn intro(
+        &self,
+        id: MountId,
+        request: &Request,
+        now: Moment,
+    ) -> (Option<Arc<Vec<u8>>>, u32, AskedBurst) {
+        let asked = request.burst.unwrap_or_default();
+        let Some(mount) = self.mounts.get(&id) else { return (None, 0, AskedBurst::new(asked)) };
+        let settings = &mount.info.settings;
+        let Some(intro) = &mount.info.intro else { return (None, 0, AskedBurst::new(asked)) };
+        let from = intro.start(settings.intro_position, now);
+        let left = asked.unwrap_or(settings.burst).less(intro.duration(), intro.bytes().len());
+        (Some(Arc::clone(intro.bytes())), from, AskedBurst::new(Some(left)))
     }
 
     /// Follows a mount's stream, if this core does not already.

@@ -100,6 +100,7 @@ impl Studio {
             lag_bytes: 128 * 1024,
             lag: Lag::Skip,
             burst: Burst::Bytes(8_000),
+            burst_max: Burst::Bytes(40_000),
             stall_timeout: Duration::from_secs(30),
             max_duration: Duration::ZERO,
         })

@@ -4,6 +4,7 @@
 
 mod demo;
 mod follower;
+pub mod found;
 mod mount;
 mod stage;
 mod tape;
@@ -61,6 +62,7 @@ pub async fn run(parts: Parts) {
     let Parts {
         clock,
         config,
+        shelf,
         counters,
         bell,
         mut from_edges,
@@ -71,7 +73,7 @@ pub async fn run(parts: Parts) {
         ..
     } = parts;
     let mut demo = config.server.demo.then(Demo::new);
-    let mut stage = Stage::new(config, counters, to_edges, to_control);
+    let mut stage = Stage::new(config, shelf, counters, to_edges, to_control);
     if let Some(demo) = &mut demo {
         demo.start(&mut stage, clock.now(), Clock::wall());
     }

@@ -5,18 +5,23 @@ use std::sync::Arc;
 
 use crate::base::limits::{SOURCE_READ_BYTES, TITLES_KEPT_MAX};
 use crate::base::{CloseReason, Moment, MountId};
+use crate::config::OnChange;
 use crate::domain::bus::{IngestToEdge, MountInfo, Outbox, StreamFacts, TitleAt, TitleBlock};
+use crate::domain::intro::Intro;
 use crate::domain::mount::MountMachine;
 use crate::domain::seam::Seam;
-use crate::media::{Objection, Retitled, Tags};
+use crate::media::{Retitled, Tags};
 use crate::proto::icy::{self, IcyStep};
-use crate::proto::title::{Title, TitleUpdate};
+use crate::proto::title::{Title, TitleTags};
 
 use super::follower::{CaughtUp, Follower};
+use super::found::{News, Shown};
 use super::publish::Stream;
 
 pub(super) struct Mount {
     pub(super) info: Arc<MountInfo>,
+    /// What listeners hear last, once the stream has shown that it fits.
+    pub(super) outro: Option<Arc<Intro>>,
     pub(super) machine: MountMachine,
     pub(super) facts: StreamFacts,
     stream: Stream,
@@ -26,18 +31,7 @@ pub(super) struct Mount {
     followers: Vec<Option<Follower>>,
     /// What was said already of the present source's bytes.
     junk_logged: bool,
-    type_checked: bool,
-}
-
-/// What a source's bytes brought that others must be told.
-#[derive(Debug, Default)]
-pub(super) struct News {
-    /// What is playing, by the stream itself.
-    pub(super) title: Option<Title>,
-    /// The stream is of another format than was announced; this is its content type.
-    pub(super) content_type: Option<&'static str>,
-    /// The stream cannot be served.
-    pub(super) objection: Option<Objection>,
+    shown: bool,
 }
 
 impl Mount {
@@ -50,6 +44,7 @@ impl Mount {
         let stream = Stream::new(&info.content_type, lag_bytes, info.settings.burst);
         let mut mount = Self {
             inline: inline_reader(&info),
+            outro: None,
             info,
             machine,
             facts: StreamFacts::default(),
@@ -57,7 +52,7 @@ impl Mount {
             titles: VecDeque::new(),
             followers: (0..cores).map(|_| None).collect(),
             junk_logged: false,
-            type_checked: false,
+            shown: false,
         };
         mount.remember_title(Title::default());
         mount
@@ -79,7 +74,7 @@ impl Mount {
         self.stream.continue_with(&info.content_type);
         self.inline = inline_reader(&info);
         self.info = info;
-        (self.junk_logged, self.type_checked) = (false, false);
+        (self.junk_logged, self.shown) = (false, false);
         // The control thread forgot them with the old source, so the same ones are news again.
         self.facts = StreamFacts::default();
     }
@@ -125,12 +120,7 @@ impl Mount {
                 }
                 IcyStep::Block { used } => {
                     rest = &rest[used..];
-                    if let Some(song) = icy::stream_title(reader.block()) {
-                        let url = icy::stream_url(reader.block());
-                        let update =
-                            TitleUpdate { song: Some(song), url, ..TitleUpdate::default() };
-                        news.title = Some(Title::from_update(&update));
-                    }
+                    news.title = icy::title_of(reader.block()).or(news.title.take());
                 }
             }
         }
@@ -148,10 +138,13 @@ impl Mount {
             self.note_junk(taken.junk);
         }
         if let Some(tags) = taken.tags {
-            news.title = Some(title_of(&tags)).filter(|title| !title.is_empty());
+            let Tags { title, artist, url } = &tags;
+            let [title, artist, url] = [title, artist, url].map(Option::as_deref);
+            let title = Title::from_tags(&TitleTags { artist, title, url });
+            news.title = Some(title).filter(|title| !title.is_empty());
         }
         news.objection = news.objection.or(taken.objection);
-        self.check_type(news);
+        self.show(news);
         if let Some(seam) = taken.seam {
             self.begin_anew(seam, outboxes);
             return;
@@ -183,7 +176,8 @@ impl Mount {
     /// Newcomers start behind the seam only: the cores are told so, or their burst would be bytes
     /// of the stream before. Those who are on go on with it if their players can.
     fn begin_anew(&mut self, seam: Seam, outboxes: &mut [Outbox<IngestToEdge>]) {
-        if seam == Seam::Broken {
+        let resets = self.info.settings.on_change == OnChange::Reset;
+        if seam == Seam::Broken || resets {
             let (mount, reason) = (self.id(), CloseReason::FormatChanged);
             outboxes.iter_mut().for_each(|outbox| {
                 outbox.post(IngestToEdge::Release { mount, reason });
@@ -208,21 +202,27 @@ impl Mount {
         }
     }
 
-    /// Says once per source if its bytes are not what its content type announced.
-    fn check_type(&mut self, news: &mut News) {
-        if self.type_checked || self.stream.edges().is_empty() {
+    /// Says once per source what its bytes are.
+    fn show(&mut self, news: &mut News) {
+        if self.shown || self.stream.edges().is_empty() {
             return;
         }
-        self.type_checked = true;
-        let Some((format, content_type)) = self.stream.framer().mismatch() else { return };
-        tracing::warn!(
-            mount = %self.info.path,
-            announced = %self.info.content_type,
-            found = format,
-            "the source's bytes are of another format than its content type says; the bytes count: \
-             set the encoder's content type to {content_type}"
-        );
-        news.content_type = Some(content_type);
+        self.shown = true;
+        let framer = self.stream.framer();
+        let mismatch = framer.mismatch();
+        news.shown = Some(Shown {
+            format: framer.format(),
+            content_type: mismatch.map(|(_, content_type)| content_type),
+        });
+        if let Some((found, content_type)) = mismatch {
+            tracing::warn!(
+                mount = %self.info.path,
+                announced = %self.info.content_type,
+                found,
+                "the source's bytes are of another format than its content type says; the bytes \
+                 count: set the encoder's content type to {content_type}"
+            );
+        }
     }
 
     /// What the parser knows by now, if that is news.
@@ -234,15 +234,39 @@ impl Mount {
         })
     }
 
-    /// Puts what is playing into the stream itself, where its format has a place for it.
-    pub(super) fn retitle(&mut self, title: &Title) -> Retitled {
-        let (title, url) = (Some(title.text.clone()), title.url.clone());
-        self.stream.framer_mut().retitle(&Tags { title, artist: None, url })
+    /// Puts what is playing into the stream itself, where its container has a place for it and the
+    /// mount allows it; says whether the title is refused.
+    pub(super) fn retitle(&mut self, title: &Title) -> bool {
+        let framer = self.stream.framer_mut();
+        if framer.carries_titles() && !self.info.settings.stream_titles {
+            return true;
+        }
+        let (artist, alone) = title.parts();
+        let tags = Tags {
+            title: Some(alone.to_owned()),
+            artist: artist.map(str::to_owned),
+            url: title.url.clone(),
+        };
+        framer.retitle(&tags) == Retitled::Refused
+    }
+
+    /// The last thing that listeners hear.
+    pub(super) fn play_out(
+        &mut self,
+        outro: &Intro,
+        now: Moment,
+        outboxes: &mut [Outbox<IngestToEdge>],
+    ) {
+        for part in outro.bytes().chunks(SOURCE_READ_BYTES) {
+            self.stream.append(part, now);
+            self.advance(outboxes);
+        }
     }
 
     /// What is playing.
-    pub(super) fn title(&self) -> Option<&Title> {
-        self.titles.back().map(|told| &told.block.title)
+    pub(super) fn title(&self) -> &Title {
+        let newest = self.titles.back().expect("a mount begins with an empty title");
+        &newest.block.title
     }
 
     /// A new title holds from the live edge on.
@@ -314,14 +338,4 @@ impl Mount {
 fn inline_reader(info: &MountInfo) -> Option<icy::Reader> {
     let interval = info.headers.inline_interval_bytes?;
     Some(icy::Reader::new(usize::try_from(interval).ok()?))
-}
-
-/// The title that a stream's own tags name.
-fn title_of(tags: &Tags) -> Title {
-    Title::from_update(&TitleUpdate {
-        artist: tags.artist.as_deref().map(str::as_bytes),
-        title: tags.title.as_deref().map(str::as_bytes),
-        url: tags.url.as_deref().map(str::as_bytes),
-        ..TitleUpdate::default()
-    })
 }

@@ -1,5 +1,5 @@
-//! HOT PATH. A mount's stream on the source core: bytes come in, are cut at whole units and appended
-//! to the current segment, once. What is published always ends at a whole unit.
+//! HOT PATH. A mount's stream on the source core: bytes come in, are cut at whole units and
+//! appended to the current segment, once. What is published always ends at a whole unit.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use crate::config::Burst;
 use crate::domain::listener::{Edge, SyncPoint, Timeline};
 use crate::domain::preamble::Preambles;
 use crate::domain::seam::{Kind, Seam};
-use crate::media::{Framer, Objection, Step, Tags};
+use crate::media::{Framer, Step};
 use crate::ring::Segment;
 
+use super::found::Taken;
 use super::tape::Tape;
 
 /// One mount's stream.
@@ -37,21 +38,6 @@ pub struct Stream {
     edge_starts: bool,
     lag_bytes: u64,
     burst: Burst,
-}
-
-/// What was found in the bytes of one call.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Bytes that were not audio.
-    pub junk: u64,
-    /// Preambles that came, from the last this many of [`Stream::preambles`].
-    pub preambles: usize,
-    /// What the stream says is playing.
-    pub tags: Option<Tags>,
-    /// The source sends something else than the one before it.
-    pub seam: Option<Seam>,
-    /// The stream cannot be served.
-    pub objection: Option<Objection>,
 }
 
 impl Stream {
@@ -85,6 +71,14 @@ impl Stream {
             self.tape.append(self.framer.written(), now);
             self.appended = true;
         }
+        self.publish_edge();
+    }
+
+    /// Publishes bytes that come from no source, while there is none.
+    pub fn append(&mut self, bytes: &[u8], now: Moment) {
+        self.edges.clear();
+        self.tape.append(bytes, now);
+        self.appended = true;
         self.publish_edge();
     }
 

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use crate::base::{CloseReason, ConnId, Moment, MountId, SourceId, WallTime};
 use crate::config::Config;
 use crate::domain::bus::{Claim, EdgeToIngest, IngestToControl, IngestToEdge, MountInfo, Outbox};
+use crate::domain::intro::{Intro, Shelf};
 use crate::domain::mount::{Input, MountMachine, Output, Rules};
 use crate::domain::stats::{MountCounters, ServerCounters};
-use crate::media::Retitled;
 use crate::proto::icecast::{StreamLines, StreamNames};
 use crate::proto::title::Title;
 
-use super::mount::{Mount, News};
+use super::found::{News, Shown};
+use super::mount::Mount;
 
 pub(super) struct Stage {
     config: Arc<Config>,
+    shelf: Arc<Shelf>,
     counters: Arc<ServerCounters>,
     mounts: HashMap<MountId, Mount>,
     paths: HashMap<String, MountId>,
@@ -31,12 +33,14 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(
         config: Arc<Config>,
+        shelf: Arc<Shelf>,
         counters: Arc<ServerCounters>,
         to_edges: Vec<Outbox<IngestToEdge>>,
         to_control: Outbox<IngestToControl>,
     ) -> Self {
         Self {
             config,
+            shelf,
             counters,
             mounts: HashMap::new(),
             paths: HashMap::new(),
@@ -149,8 +153,8 @@ impl Stage {
 
     /// Tells everyone what a source's bytes brought besides the stream.
     fn spread(&mut self, id: MountId, news: News, now: Moment) {
-        if let Some(content_type) = news.content_type {
-            self.correct_type(id, content_type);
+        if let Some(shown) = news.shown {
+            self.show(id, shown);
         }
         if let Some(title) = news.title {
             self.entitle(id, title);
@@ -163,10 +167,28 @@ impl Stage {
         }
     }
 
-    /// Listeners are told the content type that the bytes are of.
-    fn correct_type(&mut self, id: MountId, content_type: &str) {
+    /// The stream has shown what it is: listeners are told the content type that its bytes are of,
+    /// and hear the files of its mount that it can follow.
+    fn show(&mut self, id: MountId, shown: Shown) {
         let Some(mount) = self.mounts.get_mut(&id) else { return };
-        mount.info = Arc::new(mount.info.with_content_type(content_type));
+        let fits = |file: &&Arc<Intro>| Some(file.format()) == shown.format;
+        let (intro, outro) =
+            (self.shelf.intro(&mount.info.settings), self.shelf.outro(&mount.info.settings));
+        if !(intro.iter().all(|file| fits(file)) && outro.iter().all(|file| fits(file))) {
+            tracing::warn!(
+                mount = %mount.info.path,
+                stream = shown.format.unwrap_or("unknown"),
+                "the stream is of another format than the mount's intro or outro, which is left \
+                 out: encode the file as the stream is encoded"
+            );
+        }
+        mount.outro = outro.filter(fits).cloned();
+        let intro = intro.filter(fits).cloned();
+        if intro.is_none() && shown.content_type.is_none() {
+            return;
+        }
+        let content_type = shown.content_type.unwrap_or(&mount.info.content_type);
+        mount.info = Arc::new(mount.info.shown(content_type, intro));
         let info = Arc::clone(&mount.info);
         self.post_to_all(|| IngestToEdge::MountUp(Arc::clone(&info)));
         self.to_control.post(IngestToControl::MountUp(info));
@@ -175,7 +197,7 @@ impl Stage {
     /// A new title, if it is one.
     fn entitle(&mut self, id: MountId, title: Title) {
         let Some(mount) = self.mounts.get_mut(&id) else { return };
-        if mount.title() == Some(&title) {
+        if mount.title() == &title {
             return;
         }
         let block = mount.set_title(title, &mut self.to_edges);
@@ -198,7 +220,8 @@ impl Stage {
     pub(super) fn set_title(&mut self, path: &str, title: Title) -> Result<(), CloseReason> {
         let id = *self.paths.get(path).ok_or(CloseReason::NotFound)?;
         let mount = self.mounts.get_mut(&id).ok_or(CloseReason::NotFound)?;
-        if mount.title() != Some(&title) && mount.retitle(&title) == Retitled::Refused {
+        let title = title.after(mount.title());
+        if mount.title() != &title && mount.retitle(&title) {
             return Err(CloseReason::TitleRefused);
         }
         self.entitle(id, title);
@@ -261,6 +284,7 @@ impl Stage {
                     }
                     self.post_to_core(source.0, IngestToEdge::Stop { source, reason });
                 }
+                Output::Down(reason) if self.plays_out(id, reason, now) => {}
                 Output::Down(reason) => self.down(id, reason),
             }
         }
@@ -280,6 +304,18 @@ impl Stage {
         self.sources.insert(source, id);
         self.announce(info);
         self.answer(source.0, Ok(()));
+    }
+
+    /// Whether the mount has an outro that its listeners hear before it goes.
+    fn plays_out(&mut self, id: MountId, reason: CloseReason, now: Moment) -> bool {
+        let Some(mount) = self.mounts.get_mut(&id) else { return false };
+        let Some(outro) = mount.outro.take().filter(|_| reason == CloseReason::SourceGone) else {
+            return false;
+        };
+        mount.play_out(&outro, now, &mut self.to_edges);
+        self.behind |= !self.to_edges.iter().all(Outbox::has_room);
+        mount.machine.handle(Input::Hold(outro.duration()), now, &mut Vec::new());
+        true
     }
 
     fn down(&mut self, id: MountId, reason: CloseReason) {
@@ -323,6 +359,7 @@ impl Stage {
             lines: StreamLines::rewrite(&claim.headers, &names),
             headers: claim.headers,
             settings,
+            intro: None,
             counters,
             since: wall,
             source_address: claim.address,
@@ -396,6 +433,7 @@ mod tests {
         let counters = Arc::new(ServerCounters::default());
         let stage = Stage::new(
             Arc::new(loaded.config),
+            Arc::default(),
             Arc::clone(&counters),
             to_edges,
             Outbox::new(to_control),

@@ -130,6 +130,11 @@ impl Framer {
         differs.then(|| (found.name, found.content_types[0]))
     }
 
+    /// Whether the stream's container carries titles of its own that can change on the way.
+    pub fn carries_titles(&self) -> bool {
+        self.format.is_some_and(|format| format.seam == Seam::Chain)
+    }
+
     /// Whether those who listen can go on when the stream's [`Self::signature`] changes.
     pub fn goes_on_when_changed(&self) -> bool {
         self.format.is_none_or(|format| format.seam != Seam::Start)

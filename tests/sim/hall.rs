@@ -63,6 +63,7 @@ impl Plan {
                 lag_bytes: random.between(2_000, 80_000),
                 lag: random.pick(&[Lag::Skip, Lag::Skip, Lag::Drop]),
                 burst,
+                burst_max: Burst::Time(Duration::from_secs(30)),
                 stall_timeout: Duration::from_secs(random.between(2, 20)),
                 max_duration: Duration::from_secs(random.pick(&[0, 0, 0, 5, 20])),
             },
