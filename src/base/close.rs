@@ -102,9 +102,9 @@ close_reasons! {
     /// The stream changed in a way that held listeners cannot decode, or the mount's `on_change`
     /// lets them go.
     FormatChanged = "format_changed", Upstream, 200;
-/// The source sends what no listener could be served: the log names the cure.
+    /// The source sends what no listener could be served: the log names the cure.
     Unplayable = "unplayable", Peer, 200;
-    /// A title that the stream's format has no place for, or that its mount does not take.
+    /// A title that the mount, or what its stream consists of, does not let into the stream.
     TitleRefused = "title_refused", Peer, 200;
     /// An administrator ended it.
     Killed = "killed", Operator, 200;

@@ -19,10 +19,9 @@ use super::listener::SyncPoint;
 #[derive(Debug)]
 pub struct Intro {
     bytes: Arc<Vec<u8>>,
-    /// Where a player can start, the first first; never empty. Times count from the first byte.
+    /// Where a player can start without being given anything first, in order; never empty. Times
+    /// count from the first byte.
     points: Vec<SyncPoint>,
-    /// Whether a player needs the file's head wherever it starts.
-    has_head: bool,
     duration_us: u64,
     format: &'static str,
     signature: Option<Signature>,
@@ -68,8 +67,8 @@ impl Intro {
         if framer.end_source() {
             parts.bytes.extend_from_slice(framer.written());
         }
-        let Parts { bytes, points, has_head, duration_us } = parts;
-        Ok(Self { bytes: Arc::new(bytes), points, has_head, duration_us, format, signature })
+        let Parts { bytes, points, duration_us } = parts;
+        Ok(Self { bytes: Arc::new(bytes), points, duration_us, format, signature })
     }
 
     /// The file as it is sent: whole units, without tags.
@@ -92,15 +91,16 @@ impl Intro {
         self.signature
     }
 
-    /// The first byte that a newcomer at `now` gets. A file that a player can only follow from its
-    /// head is heard from there by everyone.
+    /// The first byte that a newcomer gets at `now`. In a format with preambles the places to
+    /// share are those where the file gives one itself: the beginnings of its links.
     pub fn start(&self, position: IntroPosition, now: Moment) -> u32 {
-        if position == IntroPosition::Start || self.has_head {
-            return 0;
-        }
-        let played_us = now.0 % self.duration_us;
+        let played_us = match position {
+            IntroPosition::Start => 0,
+            IntroPosition::Shared => now.0 % self.duration_us,
+        };
         let at = self.points.partition_point(|point| point.media_us <= played_us);
-        u32::try_from(self.points[at.saturating_sub(1)].offset).unwrap_or(0)
+        let offset = self.points[at.saturating_sub(1)].offset;
+        u32::try_from(offset).unwrap_or_default()
     }
 }
 
@@ -109,7 +109,6 @@ impl Intro {
 struct Parts {
     bytes: Vec<u8>,
     points: Vec<SyncPoint>,
-    has_head: bool,
     duration_us: u64,
 }
 
@@ -124,15 +123,19 @@ impl Parts {
             match step {
                 Step::More => return file.len() - used,
                 Step::Frame { duration_us, starts, rewritten, .. } => {
-                    if starts {
+                    if starts && framer.preamble().is_empty() {
                         self.starts_here();
                     }
                     self.bytes.extend_from_slice(if rewritten { framer.written() } else { input });
                     self.duration_us += u64::from(duration_us);
                 }
                 Step::Head { .. } => {
-                    self.has_head = true;
-                    self.bytes.extend_from_slice(framer.written());
+                    self.starts_here();
+                    // Who hears the file from its beginning is a newcomer; who is on when another
+                    // link begins is told of it in the stream.
+                    let is_first = self.bytes.is_empty();
+                    let head = if is_first { framer.preamble() } else { framer.written() };
+                    self.bytes.extend_from_slice(head);
                 }
                 Step::Tag { .. } | Step::Junk { .. } => {}
             }
@@ -249,7 +252,7 @@ mod tests {
     fn a_file_with_tags_becomes_whole_frames_without_them() {
         let intro = load(TAGGED_MP3);
         assert_eq!(intro.bytes().len(), TAGGED_MP3.len() - 76 - 128);
-        assert!(TAGGED_MP3.windows(intro.bytes().len()).any(|part| part == &intro.bytes()[..]));
+        assert!(TAGGED_MP3.windows(intro.bytes().len()).any(|part| part == **intro.bytes()));
         assert_eq!(intro.duration(), Duration::from_micros(25 * 1_152 * 1_000_000 / 44_100));
         assert_eq!(intro.format(), "MPEG audio");
         assert!(intro.signature().is_some());
@@ -268,18 +271,18 @@ mod tests {
     #[test]
     fn every_newcomer_starts_at_the_beginning_or_all_share_a_place_that_goes_round() {
         let intro = load(LIVE_AAC);
-        let start = |position, at_us| u64::from(intro.start(position, Moment(at_us)));
+        let start = |position, at_us| intro.start(position, Moment(at_us)) as usize;
         let duration_us = intro.duration().as_micros() as u64;
         assert_eq!(start(Start, 0), 0);
         assert_eq!(start(Start, 400_000), 0);
         let mut last = 0;
         for at_us in (0..duration_us).step_by(10_000) {
             let offset = start(Shared, at_us);
-            assert!(offset >= last && offset < intro.bytes().len() as u64);
+            assert!(offset >= last && offset < intro.bytes().len());
             assert_eq!(start(Shared, at_us + 7 * duration_us), offset);
             last = offset;
         }
-        assert!(last > intro.bytes().len() as u64 / 2, "{last}");
+        assert!(last > intro.bytes().len() / 2, "{last}");
     }
 
     #[test]
@@ -326,7 +329,7 @@ mod tests {
             let junk = vec![0; bytes];
             [LIVE_AAC, &junk, LIVE_AAC, LIVE_AAC].concat()
         };
-        assert_eq!(load(&with_junk(sound.len() / 101)).bytes()[..], sound[..]);
+        assert_eq!(**load(&with_junk(sound.len() / 101)).bytes(), sound);
         let junk_bytes = 1_000;
         let fault = Fault::Damaged { junk_bytes, crc_errors: 0 };
         assert_eq!(Intro::load(&with_junk(1_000), None).err(), Some(fault));
