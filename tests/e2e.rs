@@ -16,6 +16,8 @@ mod answers;
 mod bad_heads;
 #[path = "e2e/bad_streams.rs"]
 mod bad_streams;
+#[path = "e2e/burst.rs"]
+mod burst;
 #[path = "e2e/comeback.rs"]
 mod comeback;
 #[path = "e2e/documents.rs"]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::kit::frames::frames;
 use crate::kit::http::{authorization, get, get_as};
 use crate::kit::server::{Server, Setup};
 use crate::kit::source::Source;
@@ -90,6 +91,34 @@ fn the_fields_of_a_source_have_the_types_that_exporters_decode() {
     }
     assert_eq!((&source["samplerate"], &source["channels"]), (&48_000.into(), &2.into()));
     assert_eq!(source["listener_peak"], 1);
+}
+
+#[test]
+fn what_the_streams_bytes_say_stands_beside_what_the_source_says() {
+    let server = Server::start();
+    let line = authorization("source", &server.source_password);
+    let mut talk = crate::kit::http::Talk::to(&server);
+    talk.send(format!(
+        "PUT /live HTTP/1.1\r\n{line}Content-Type: audio/aac\r\n\
+         ice-audio-info: ice-bitrate=320;ice-samplerate=44100;ice-channels=2\r\n\r\n"
+    ));
+    assert_eq!(talk.head().status, 200);
+    // 50 frames of MP3, half a frame that the next one cuts off, and 50 more.
+    talk.send(frames(0, 50)).send(&frames(50, 1)[..200]).send(frames(51, 50));
+    let source = wait::until("the parser has seen all", || {
+        let source = status_of(&server, 1)["source"].clone();
+        (source["parser"]["frames"] == 100).then_some(source)
+    });
+    assert_eq!(source["format_mismatch"], true, "{source}");
+    assert_eq!((&source["subtype"], &source["bitrate"]), (&"MP3".into(), &128.into()));
+    assert_eq!(
+        source["audio_info"], "ice-bitrate=128;ice-samplerate=48000;ice-channels=2",
+        "what was measured wins"
+    );
+    let parser = &source["parser"];
+    assert_eq!((&parser["format"], &parser["frame_us"]), (&"MPEG audio".into(), &24_000.into()));
+    assert_eq!((&parser["junk_bytes"], &parser["resyncs"]), (&200.into(), &1.into()));
+    assert_eq!((&parser["crc_errors"], &parser["gaps"]), (&0.into(), &0.into()));
 }
 
 #[test]

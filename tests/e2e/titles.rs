@@ -1,9 +1,10 @@
 //! What a source or the administrator asks for while on air: titles, in all their forms, and the
 //! end of a source; and when listeners learn of it.
 
+use crate::kit::frames::frames;
 use crate::kit::http::{Talk, ask, authorization, get, get_as};
 use crate::kit::server::{Server, Setup};
-use crate::kit::source::Source;
+use crate::kit::source::{Source, wait_known};
 use crate::kit::tune::Tune;
 use crate::wait;
 
@@ -62,6 +63,32 @@ fn a_newcomer_is_told_what_is_playing() {
     wait::until_true("the status says so too", || {
         get(&server, "/status-json.xsl").json()["icestats"]["source"]["title"] == "On Air"
     });
+}
+
+#[test]
+fn artist_and_title_stay_apart_in_the_status_and_a_cover_comes_along() {
+    let server = Setup::new().mount("/live", "public = true\nmetadata_interval = 1000").start();
+    let _source = Source::start(&server, "/live");
+    let mut tune = Tune::with_titles(&server, "/live");
+    let status = || get(&server, "/status-json.xsl").json()["icestats"]["source"].clone();
+    // Names in windows-1251, as an encoder says so.
+    let parts = "artist=%CE%F2&title=%C4%EE&charset=windows-1251";
+    let artwork = "artwork=http%3A%2F%2Fradio.example%2Fc.jpg";
+    assert_eq!(set(&server, &format!("mode=updinfo&mount=/live&{parts}&{artwork}")), 200);
+    tune.hear_until("both", |ear| ear.titles.last().is_some_and(|title| title == "От - До"));
+    wait::until_true("the status says so too", || status()["title"] == "До");
+    let source = status();
+    assert_eq!(source["artist"], "От");
+    assert_eq!(source["yp_currently_playing"], "От - До");
+    assert_eq!(source["artwork"], "http://radio.example/c.jpg");
+    assert_eq!(set(&server, "mode=updinfo&mount=/live&song=A+-+B&url=http%3A%2F%2Fa%2F"), 200);
+    wait::until_true("one word for both is the title", || status()["title"] == "A - B");
+    let source = status();
+    assert_eq!((source.get("artist"), source.get("artwork")), (None, None));
+    assert_eq!(
+        (&source["metadata_url"], &source["yp_currently_playing"]),
+        (&"http://a/".into(), &"A - B".into())
+    );
 }
 
 #[test]
@@ -148,4 +175,41 @@ fn a_head_request_under_admin_needs_credentials_too() {
     assert_eq!(answer.status, 401);
     let line = authorization("source", "wrong");
     assert_eq!(ask(&server, format!("GET {target} HTTP/1.1\r\n{line}\r\n")).status, 401);
+}
+
+#[test]
+fn titles_between_a_sources_own_bytes_are_taken_out_and_told() {
+    let server = server();
+    let line = authorization("source", &server.source_password);
+    let mut talk = Talk::to(&server);
+    talk.send(format!(
+        "SOURCE /live HTTP/1.0\r\n{line}content-type: audio/mpeg\r\nIcy-MetaInt: 1000\r\n\r\n"
+    ));
+    assert_eq!(talk.head().status, 200);
+    wait_known(&server, "/live");
+    let mut tune = Tune::with_titles(&server, "/live");
+    assert_eq!(tune.head.header("icy-metaint"), Some("1000"), "the listener's own");
+    let mut sent = 0;
+    for (block, title) in [
+        (&b"StreamTitle='First';"[..], "First"),
+        (b"StreamTitle='Bj\xf6rk - J\xf3ga';StreamUrl='http://a/';", "Björk - Jóga"),
+        (b"", "Björk - Jóga"),
+        ("StreamTitle='Кино - Дом';".as_bytes(), "Кино - Дом"),
+    ] {
+        // 375 frames are 144 stretches of 1,000 bytes; the block stands behind the first.
+        for (at, stretch) in frames(sent, 375).chunks(1_000).enumerate() {
+            let text = if at == 0 { block } else { b"" };
+            let mut meta = text.to_vec();
+            meta.resize(text.len().next_multiple_of(16), 0);
+            let units = u8::try_from(meta.len() / 16).expect("a short title");
+            talk.send(stretch).send([units]).send(meta);
+        }
+        sent += 375;
+        tune.hear_number(sent - 2);
+        assert_eq!(tune.ear.titles.last().map(String::as_str), Some(title));
+    }
+    assert_eq!((tune.ear.checker.jumps.len(), tune.ear.checker.tears), (0, 0));
+    wait::until_true("the status says so too", || {
+        get(&server, "/status-json.xsl").json()["icestats"]["source"]["title"] == "Кино - Дом"
+    });
 }
