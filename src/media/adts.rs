@@ -38,7 +38,7 @@ pub(super) const HEADER_BYTES: usize = 7;
 /// The header's 56 bits, most significant first, checked by [`Header::parse`]: the sample rate
 /// index is one of the table, and the frame is longer than its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct AdtsHeader(u64);
+pub(super) struct AdtsHeader(u64);
 
 impl Header for AdtsHeader {
     const BYTES: usize = HEADER_BYTES;

@@ -15,6 +15,7 @@ mod framer;
 mod header;
 mod mean;
 pub mod mpeg;
+mod mpegts;
 mod opaque;
 mod sniff;
 mod sync;
@@ -32,7 +33,7 @@ use format::Format;
 
 /// All formats. A stream of none of them is passed on as it is. The order is that of sniffing:
 /// formats with a magic number first, then those told by their frames alone.
-static FORMATS: &[Format] = &[mpeg::FORMAT, adts::FORMAT];
+static FORMATS: &[Format] = &[mpegts::FORMAT, mpeg::FORMAT, adts::FORMAT];
 
 /// Bytes with which every parser of this room reaches a verdict: with so many at hand
 /// [`Step::More`] is never the answer. The largest unit is a Matroska block: a key frame of video
@@ -220,6 +221,8 @@ pub enum Objection {
     /// What a newcomer would need first is larger than
     /// [`PREAMBLE_BYTES_MAX`](crate::base::limits::PREAMBLE_BYTES_MAX).
     HeadTooLarge,
+    /// An MPEG transport stream whose packets have 192 or 204 bytes.
+    PacketLength,
 }
 
 impl Objection {
@@ -233,6 +236,10 @@ impl Objection {
             Self::HeadTooLarge => {
                 "the stream's headers are larger than a newcomer can be sent: take the cover art \
                  out of its tags"
+            }
+            Self::PacketLength => {
+                "the source sends a transport stream with 192 or 204 bytes a packet: set its \
+                 output to plain MPEG-TS with 188"
             }
         }
     }

@@ -33,7 +33,7 @@ const CONTENT_TYPES: &[&str] = &[
 /// The four header bytes, most significant first, checked by [`Header::parse`]: no field holds a
 /// reserved value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct MpegHeader(u32);
+pub(super) struct MpegHeader(u32);
 
 impl Header for MpegHeader {
     const BYTES: usize = 4;

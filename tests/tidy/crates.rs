@@ -18,6 +18,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("percent-encoding", &["proto"]),
     ("encoding_rs", &["proto"]),
     ("serde_json", &["proto"]),
+    ("crc", &["media"]),
     ("crossbeam", &["ring"]),
     ("atomic-waker", &["ring"]),
     ("loom", &["ring"]),
