@@ -7,3 +7,5 @@
 mod kit;
 #[path = "formats/mpeg.rs"]
 mod mpeg;
+#[path = "formats/mpegts.rs"]
+mod mpegts;

@@ -95,23 +95,36 @@ pub fn ffmpeg(dir: &Path, options: &str, name: &str) -> PathBuf {
     file
 }
 
-/// What ffmpeg says while it decodes `bytes`, and how many seconds of audio and frames of video
-/// come out. Nothing said means that nothing was wrong.
+/// What ffmpeg says while it decodes the audio and the video of `bytes`, and how much comes out.
+/// Nothing said means that nothing was wrong.
 pub fn decode(dir: &Path, bytes: &[u8], suffix: &str) -> Decoded {
     let file = dir.join(format!("join.{suffix}"));
     std::fs::write(&file, bytes).expect("a writable directory");
-    let run = |map: &str, output: &[&str]| {
-        let mut command = Command::new("ffmpeg");
-        command.args(["-nostdin", "-v", "warning", "-xerror", "-i"]).arg(&file);
-        command.args(["-map", map]).args(output).arg("-");
-        command.output().expect("ffmpeg is installed")
-    };
-    let audio = run("0:a:0?", &["-f", "s16le", "-ac", "1", "-ar", "8000"]);
-    let mut said = worth_hearing(&String::from_utf8_lossy(&audio.stderr));
-    if !audio.status.success() {
+    let (said, sound) = pass(&file, "-map 0:a:0? -f s16le -ac 1 -ar 8000");
+    let small = "-f rawvideo -pix_fmt gray -vf scale=16:16,setsar=1 -fps_mode passthrough";
+    let (said_of_video, video) = pass(&file, &format!("-map 0:v:0? {small}"));
+    Decoded {
+        said: said + &said_of_video,
+        seconds: sound.len() as f64 / 16_000.0,
+        pictures: video.len() / (16 * 16),
+    }
+}
+
+/// Has ffmpeg decode one kind of what is in `file`, in the form that the words of `output` ask for:
+/// gives its complaints and what came out. A stream that is not there is nothing to complain of.
+fn pass(file: &Path, output: &str) -> (String, Vec<u8>) {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "warning", "-xerror", "-i"]).arg(file);
+    let output = command.args(output.split(' ')).arg("-").output().expect("ffmpeg is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("does not contain any stream") {
+        return Default::default();
+    }
+    let mut said = worth_hearing(&said);
+    if !output.status.success() {
         said.push_str("ffmpeg failed");
     }
-    Decoded { said, seconds: audio.stdout.len() as f64 / 16_000.0 }
+    (said, output.stdout)
 }
 
 /// ffmpeg's words without those that it has for every file of a stream's middle.
@@ -128,6 +141,8 @@ pub struct Decoded {
     pub said: String,
     /// Seconds of audio.
     pub seconds: f64,
+    /// Number of pictures.
+    pub pictures: usize,
 }
 
 /// Checks that a newcomer at `count` of the start points, evenly spread, gets what decodes without
