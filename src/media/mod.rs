@@ -10,6 +10,7 @@
 //! A new format is one file here that implements [`Parser`] and one line in `FORMATS`.
 
 pub mod adts;
+mod comments;
 mod format;
 mod framer;
 mod header;
