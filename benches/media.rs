@@ -31,6 +31,18 @@ fn adts() -> Vec<u8> {
     })
 }
 
+/// FLAC at 44.1 kHz in stereo: a hundred frames of 8 KB whose bodies are random bytes.
+fn flac() -> Vec<u8> {
+    let frame = |number: u8| {
+        let header = [0xFF, 0xF8, 0xC9, 0x18, number];
+        let crc_8 = crc::Crc::<u8>::new(&crc::CRC_8_SMBUS).checksum(&header);
+        let frame = [&header[..], &[crc_8], &noise()[..8 * 1024]].concat();
+        let crc_16 = crc::Crc::<u16>::new(&crc::CRC_16_UMTS).checksum(&frame);
+        [&frame[..], &crc_16.to_be_bytes()].concat()
+    };
+    (0..100).flat_map(frame).collect()
+}
+
 /// 48 KiB of a generator's output, less than what makes a parser give up.
 fn noise() -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
@@ -45,7 +57,11 @@ fn noise() -> Vec<u8> {
 
 /// Steps through `stream` until it wants more; gives the time that plays.
 fn hear(content_type: &str, stream: &[u8]) -> u64 {
-    let mut framer = Framer::for_content_type(content_type);
+    hear_on(&mut Framer::for_content_type(content_type), stream)
+}
+
+/// The same with a framer that has heard something before.
+fn hear_on(framer: &mut Framer, stream: &[u8]) -> u64 {
     let (mut taken, mut played_us) = (0, 0);
     loop {
         let step = framer.step(&stream[taken..]);
@@ -72,6 +88,28 @@ fn mp3_in_sync(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn adts_in_sync(bencher: Bencher<'_, '_>) {
     bench(bencher, "audio/aac", &adts());
+}
+
+#[divan::bench]
+fn flac_in_sync(bencher: Bencher<'_, '_>) {
+    bench(bencher, "audio/flac", &flac());
+}
+
+/// Every frame is numbered anew, because another source went before.
+#[divan::bench]
+fn flac_behind_another_source(bencher: Bencher<'_, '_>) {
+    let stream = flac();
+    let mut framer = Framer::for_content_type("audio/flac");
+    hear_on(&mut framer, &stream);
+    bencher.counter(BytesCount::of_slice(&stream)).bench_local(|| {
+        framer.next_source("audio/flac");
+        hear_on(&mut framer, black_box(&stream))
+    });
+}
+
+#[divan::bench]
+fn flac_hunting_in_noise(bencher: Bencher<'_, '_>) {
+    bench(bencher, "audio/flac", &noise());
 }
 
 #[divan::bench]

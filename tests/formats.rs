@@ -3,6 +3,8 @@
 //! server runs here; `tests/joins.rs` does the same through one. Needs ffmpeg and ffprobe, and
 //! fails without.
 
+#[path = "formats/flac.rs"]
+mod flac;
 #[path = "formats/kit.rs"]
 mod kit;
 #[path = "formats/mpeg.rs"]

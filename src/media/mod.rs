@@ -11,19 +11,24 @@
 
 pub mod adts;
 mod comments;
+mod flac;
 mod format;
 mod framer;
+mod free;
 mod header;
+mod id3;
 mod mean;
 pub mod mpeg;
 mod mpegts;
 mod opaque;
+mod pace;
 mod sniff;
 mod sync;
 mod tag;
 mod tags;
 #[cfg(test)]
 mod testing;
+mod wav;
 
 pub use framer::Framer;
 pub use sniff::SNIFF_BYTES_MAX;
@@ -34,7 +39,8 @@ use format::Format;
 
 /// All formats. A stream of none of them is passed on as it is. The order is that of sniffing:
 /// formats with a magic number first, then those told by their frames alone.
-static FORMATS: &[Format] = &[mpegts::FORMAT, mpeg::FORMAT, adts::FORMAT];
+static FORMATS: &[Format] =
+    &[mpegts::FORMAT, flac::FORMAT, wav::FORMAT, mpeg::FORMAT, adts::FORMAT];
 
 /// Bytes with which every parser of this room reaches a verdict: with so many at hand
 /// [`Step::More`] is never the answer. The largest unit is a Matroska block: a key frame of video

@@ -8,6 +8,7 @@
 
 use super::header::{Header, Parsed};
 use super::mean::Mean;
+use super::pace::{Pace, micros};
 use super::sniff::Sniffed;
 use super::tag::{self, Sight};
 use super::{Counters, Facts, Parser, Signature, Step};
@@ -29,9 +30,7 @@ pub(super) struct FrameSync<H> {
     unframed_bytes: usize,
     /// Bytes of the tag under way that are still to come.
     tag_bytes_left: usize,
-    /// What the durations delivered so far fall short of the true time, in units of
-    /// 1 µs / sample rate; below one microsecond.
-    owed: u64,
+    pace: Pace,
     mean: Mean,
     counters: Counters,
 }
@@ -66,7 +65,7 @@ impl<H> Default for FrameSync<H> {
             last: None,
             unframed_bytes: 0,
             tag_bytes_left: 0,
-            owed: 0,
+            pace: Pace::default(),
             mean: Mean::default(),
             counters: Counters::default(),
         }
@@ -174,7 +173,7 @@ impl<H: Header> FrameSync<H> {
     /// Takes up the stream that `header` begins.
     fn lock(&mut self, header: H) -> Step {
         if !self.last.is_some_and(|last| header.continues(last)) {
-            self.owed = 0;
+            self.pace = Pace::default();
             self.mean = Mean::default();
             self.last = None;
         }
@@ -191,10 +190,7 @@ impl<H: Header> FrameSync<H> {
         self.last = Some(header);
         self.unframed_bytes = 0;
         self.counters.frames += 1;
-        let rate = u64::from(rate);
-        let due = u64::from(samples) * 1_000_000 + self.owed;
-        self.owed = due % rate;
-        Step::frame(bytes, u32::try_from(due / rate).unwrap_or(u32::MAX))
+        Step::frame(bytes, self.pace.duration_us(samples, rate))
     }
 
     fn take_tag(&mut self, input: &[u8]) -> Step {
@@ -250,11 +246,6 @@ impl<H: Header> Parser for FrameSync<H> {
     fn next_source(&mut self) {
         *self = Self::default();
     }
-}
-
-/// Playing time of `samples` at `rate` Hz.
-fn micros(samples: u32, rate: u32) -> u32 {
-    u32::try_from(u64::from(samples) * 1_000_000 / u64::from(rate)).unwrap_or(u32::MAX)
 }
 
 /// Whether a stream begins with three frames of one kind, or with a tag and then those.

@@ -19,6 +19,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("encoding_rs", &["proto"]),
     ("serde_json", &["proto"]),
     ("crc", &["media"]),
+    ("memchr", &["media"]),
     ("crossbeam", &["ring"]),
     ("atomic-waker", &["ring"]),
     ("loom", &["ring"]),

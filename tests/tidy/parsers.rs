@@ -10,6 +10,10 @@ const GRAMMAR_ROOMS: &[&str] = &["media", "proto"];
 const PARSERS: &[(&str, &str)] = &[
     ("src/config/mod.rs", "config"),
     ("src/media/adts.rs", "adts"),
+    ("src/media/comments.rs", "flac"),
+    ("src/media/flac/frame.rs", "flac"),
+    ("src/media/flac/head.rs", "flac"),
+    ("src/media/flac/mod.rs", "flac"),
     ("src/media/framer.rs", "mpeg"),
     ("src/media/header.rs", "mpeg"),
     ("src/media/mpeg.rs", "mpeg"),
@@ -47,6 +51,7 @@ const WRITERS: &[&str] = &[
     "src/media/mpegts/pids.rs",
     "src/media/mpegts/splice.rs",
     "src/media/opaque.rs",
+    "src/media/pace.rs",
     "src/media/tags.rs",
     "src/proto/answer.rs",
     "src/proto/cors.rs",
