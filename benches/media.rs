@@ -43,6 +43,13 @@ fn flac() -> Vec<u8> {
     (0..100).flat_map(frame).collect()
 }
 
+/// WAV at 44.1 kHz in stereo with 16 bits, of unknown size.
+fn wav() -> Vec<u8> {
+    let fmt = b"\x10\0\0\0\x01\0\x02\0\x44\xAC\0\0\x10\xB1\x02\0\x04\0\x10\0";
+    let head = [&b"RIFF\xFF\xFF\xFF\xFFWAVEfmt "[..], fmt, b"data\xFF\xFF\xFF\xFF"].concat();
+    [&head[..], &noise().repeat(20)].concat()
+}
+
 /// 48 KiB of a generator's output, less than what makes a parser give up.
 fn noise() -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
@@ -110,6 +117,11 @@ fn flac_behind_another_source(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn flac_hunting_in_noise(bencher: Bencher<'_, '_>) {
     bench(bencher, "audio/flac", &noise());
+}
+
+#[divan::bench]
+fn wav_in_sync(bencher: Bencher<'_, '_>) {
+    bench(bencher, "audio/wav", &wav());
 }
 
 #[divan::bench]

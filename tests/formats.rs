@@ -11,3 +11,5 @@ mod kit;
 mod mpeg;
 #[path = "formats/mpegts.rs"]
 mod mpegts;
+#[path = "formats/wav.rs"]
+mod wav;

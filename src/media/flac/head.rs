@@ -115,9 +115,8 @@ impl StreamInfo {
             && frame.samples < u32::from(self.block_samples_max)
     }
 
-    /// Writes the head that a newcomer gets into `out`: this STREAMINFO, and `comments`, the body of
-    /// a VORBIS_COMMENT block, if there is one. Every decoder skips what it does not know, but not
-    /// all of them accept a head without STREAMINFO, or one that promises another block.
+    /// Writes the head that a newcomer gets into `out`: this STREAMINFO, and `comments`, the body
+    /// of a VORBIS_COMMENT block, if there is one.
     pub(super) fn write_head(self, comments: &[u8], out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&MARK);

@@ -322,29 +322,31 @@ impl Reading {
             self.phase = Phase::Frames;
             return self.skip(1);
         };
-        let body = body.get(..header.bytes);
-        match (header.kind, body) {
-            (BlockKind::StreamInfo, None) if header.bytes == STREAMINFO_BYTES => {
-                return Step::More;
-            }
-            (BlockKind::Comments, None) if header.bytes <= COMMENTS_BYTES_MAX => {
-                return Step::More;
-            }
-            (BlockKind::StreamInfo, Some(body)) => {
-                self.info = body.try_into().ok().and_then(StreamInfo::parse);
-            }
-            (BlockKind::Comments, Some(body)) if body.len() <= COMMENTS_BYTES_MAX => {
-                self.comments.clear();
-                self.comments.extend_from_slice(body);
-                self.tags = comments::read(body).filter(|tags| !tags.is_empty());
-            }
-            _ => {}
+        // Whether a block is read depends on its header alone, not on how much of it is here.
+        let is_read = match header.kind {
+            BlockKind::StreamInfo => header.bytes == STREAMINFO_BYTES,
+            BlockKind::Comments => header.bytes <= COMMENTS_BYTES_MAX,
+            BlockKind::Other => false,
+        };
+        if is_read {
+            let Some(body) = body.get(..header.bytes) else { return Step::More };
+            self.keep(header.kind, body);
         }
         if header.is_last {
             self.phase = Phase::Frames;
         }
         self.tag_bytes_left = BLOCK_HEADER_BYTES + header.bytes;
         self.take_tag(input)
+    }
+
+    fn keep(&mut self, kind: BlockKind, body: &[u8]) {
+        if kind == BlockKind::StreamInfo {
+            self.info = body.first_chunk().and_then(StreamInfo::parse);
+        } else {
+            self.comments.clear();
+            self.comments.extend_from_slice(body);
+            self.tags = comments::read(body).filter(|tags| !tags.is_empty());
+        }
     }
 
     fn take_tag(&mut self, input: &[u8]) -> Step {
@@ -750,6 +752,15 @@ mod tests {
         hear(&mut framer, &hostile, || hostile.len());
         let step = framer.step(&vec![0; UNIT_BYTES_MAX]);
         assert_eq!(step, Step::Tag { bytes: UNIT_BYTES_MAX });
+    }
+
+    #[test]
+    fn a_streaminfo_of_another_length_is_left_out_however_it_is_cut() {
+        let odd = b"\0\0\0\x07padding";
+        let head = head("Ebb", 0);
+        let stream = [&head[..42], odd, &head[42..], &frames(0, 3).concat()].concat();
+        let (heard, _) = hear_every_way(TYPE, &stream);
+        assert_eq!((heard.frames.len(), heard.heads[0].1[8]), (2, 0x10));
     }
 
     #[test]
