@@ -30,10 +30,11 @@ const CONTENT_TYPES: &[&str] = &[
 ];
 
 /// Longest frame: the length field has 13 bits.
-pub(super) const FRAME_BYTES_MAX: usize = (1 << 13) - 1;
+#[cfg(test)]
+const FRAME_BYTES_MAX: usize = (1 << 13) - 1;
 
 /// Fixed and variable header without the CRC.
-pub(super) const HEADER_BYTES: usize = 7;
+const HEADER_BYTES: usize = 7;
 
 /// The header's 56 bits, most significant first, checked by [`Header::parse`]: the sample rate
 /// index is one of the table, and the frame is longer than its header.
@@ -41,7 +42,10 @@ pub(super) const HEADER_BYTES: usize = 7;
 pub(super) struct AdtsHeader(u64);
 
 impl Header for AdtsHeader {
+    type Notes = ();
+
     const BYTES: usize = HEADER_BYTES;
+    const FIRST: u8 = 0xFF;
 
     /// Sample rate indices 13 and 14 are reserved, and 15 would need a rate that ADTS has no field
     /// for.
@@ -94,8 +98,8 @@ impl Header for AdtsHeader {
         }
     }
 
-    fn codec(self) -> &'static str {
-        "AAC"
+    fn codec(self) -> Option<&'static str> {
+        Some("AAC")
     }
 }
 

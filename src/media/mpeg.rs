@@ -1,9 +1,11 @@
 //! HOT PATH. MPEG audio frame headers: MPEG 1 and 2 (ISO/IEC 11172-3 and 13818-3, 2.4.2.3) and the
-//! unofficial 2.5, layers I to III. Says how long a frame is and how long it plays; decodes no
-//! audio and does not tell a Xing, Info or VBRI frame from any other. Source core.
+//! unofficial 2.5, layers I to III. Says how long a frame is and how long it plays, and which frames
+//! describe a file instead (Xing, Info, VBRI); decodes no audio. Source core.
 
 use super::format::{Format, Seam, boxed};
-use super::header::Header;
+use super::free;
+use super::header::{Header, Look};
+use super::sniff::Sniffed;
 use super::sync::{FrameSync, sniff};
 
 /// The format's row in the table.
@@ -36,10 +38,12 @@ const CONTENT_TYPES: &[&str] = &[
 pub(super) struct MpegHeader(u32);
 
 impl Header for MpegHeader {
-    const BYTES: usize = 4;
+    type Notes = ();
 
-    /// Free format (bitrate index 0) is refused: its frames' length is not in the header, and the
-    /// few streams that use it are passed on unframed.
+    const BYTES: usize = 4;
+    const FIRST: u8 = 0xFF;
+
+    /// Free format (bitrate index 0) is none: its frames' length is not in the header.
     #[inline]
     fn parse(input: &[u8]) -> Option<Self> {
         let header = Self(u32::from_be_bytes(*input.first_chunk()?));
@@ -91,12 +95,27 @@ impl Header for MpegHeader {
         Some(if self.0 >> 6 & 0b11 == MODE_MONO { 1 } else { 2 })
     }
 
-    fn codec(self) -> &'static str {
-        match self.layer() {
+    fn codec(self) -> Option<&'static str> {
+        Some(match self.layer() {
             Layer::One => "MP1",
             Layer::Two => "MP2",
             Layer::Three => "MP3",
+        })
+    }
+
+    /// A frame that describes a file is no audio, and a player in its middle would take the length
+    /// it names for the stream's.
+    #[inline]
+    fn look(self, frame: &[u8], _notes: &mut ()) -> Look<Self> {
+        if self.layer() == Layer::Three && self.describes_file(frame) {
+            return Look::Info;
         }
+        Look::Frame { header: self, starts: true }
+    }
+
+    /// Three headers of one kind at one distance, give or take the padding each announces.
+    fn has_free_format(input: &[u8]) -> Sniffed {
+        free::sniff(input)
     }
 }
 
@@ -119,6 +138,19 @@ impl MpegHeader {
 
     fn padding(self) -> u32 {
         self.0 >> 9 & 1
+    }
+
+    /// Xing's and LAME's header stands where the side information ends, an encoder's from
+    /// Fraunhofer behind 32 bytes in any case. Neither counts the CRC that may stand in front.
+    fn describes_file(self, frame: &[u8]) -> bool {
+        let is_mono = self.0 >> 6 & 0b11 == MODE_MONO;
+        let side_bytes = match (self.version(), is_mono) {
+            (VERSION_1, false) => 32,
+            (VERSION_1, true) | (_, false) => 17,
+            (_, true) => 9,
+        };
+        let mark = |at: usize| frame.get(at..at + 4).unwrap_or_default();
+        matches!(mark(4 + side_bytes), b"Xing" | b"Info") || mark(4 + 32) == b"VBRI"
     }
 
     fn layer(self) -> Layer {

@@ -10,7 +10,7 @@ use super::program::Codec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sound {
     /// The codec, where the program's map leaves it open.
-    pub(super) codec: &'static str,
+    pub(super) codec: Option<&'static str>,
     /// In Hz.
     pub(super) rate: u32,
     /// Number of channels, if the header tells.

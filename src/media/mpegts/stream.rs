@@ -211,7 +211,7 @@ impl Stream {
         let sound = self.sound;
         let label = program.audio.and_then(|audio| audio.codec.label());
         Facts {
-            codec: sound.map(|sound| sound.codec).or(label),
+            codec: sound.and_then(|sound| sound.codec).or(label),
             video_codec: program.video.and_then(|video| video.codec.label()),
             bitrate_kbps: self.clock.kbps(),
             sample_rate: sound.map(|sound| sound.rate),

@@ -1,35 +1,43 @@
-//! HOT PATH. Finding and keeping sync with a stream of frames that announce their length, whatever
-//! the format: when a header is believed, what happens when one is missing, how long frames last.
-//! The formats themselves are [`Header`]s, in files of their own. Source core; allocates nothing.
+//! HOT PATH. Keeping sync with a stream of frames that announce their length, whatever the format:
+//! what happens in line, how long frames last, what is known of the stream. Finding sync is
+//! `hunt.rs`; the formats themselves are [`Header`]s, in files of their own. Source core; allocates
+//! nothing while frames follow each other.
 //!
 //! Two rules make the verdicts independent of how the bytes were cut on the way here: no verdict
 //! rests on bytes that merely happen to be there already, and a stretch of junk never crosses the
 //! point of giving up.
 
-use super::header::{Header, Parsed};
+mod hunt;
+
+use super::header::{Header, Look};
+use super::id3::Id3;
 use super::mean::Mean;
 use super::pace::{Pace, micros};
-use super::sniff::Sniffed;
-use super::tag::{self, Sight};
-use super::{Counters, Facts, Parser, Signature, Step};
+use super::{Counters, Facts, Objection, Parser, Signature, Step, Tags};
+pub(super) use hunt::sniff;
 
 /// Bytes without a frame after which a stream is passed on as it is: it is in a format the content
-/// type does not tell, or in MPEG's free format. Fewer, and an encoder's banner or the rest of a
-/// tag costs the stream its framing; more, and listeners of an odd stream wait longer for sound
-/// (64 KiB are 4 seconds at 128 kbit/s). Passing on is better than dropping the whole stream: most
-/// players find their own way into it.
+/// type does not tell. Fewer, and an encoder's banner or the rest of a tag costs the stream its
+/// framing; more, and listeners of an odd stream wait longer for sound (64 KiB are 4 seconds at 128
+/// kbit/s). Passing on is better than dropping the whole stream: most players find their own way
+/// into it.
 pub const UNFRAMED_BYTES_MAX: usize = 64 * 1024;
 
 /// The state of one stream.
 #[derive(Debug)]
-pub(super) struct FrameSync<H> {
+pub(super) struct FrameSync<H: Header> {
     phase: Phase,
     /// Header of the last frame delivered.
     last: Option<H>,
+    /// What the format remembers of the frames that went by.
+    notes: H::Notes,
     /// Junk since the last frame, up to [`UNFRAMED_BYTES_MAX`].
     unframed_bytes: usize,
     /// Bytes of the tag under way that are still to come.
     tag_bytes_left: usize,
+    /// Reads that tag while it passes.
+    id3: Id3,
+    objection: Option<Objection>,
     pace: Pace,
     mean: Mean,
     counters: Counters,
@@ -46,25 +54,16 @@ enum Phase {
     GivenUp,
 }
 
-/// What stands at some place of a stream that is out of sync.
-enum Verdict<H> {
-    /// A frame with this header, all of whose bytes are there.
-    Frame(H),
-    /// A tag of so many bytes.
-    Tag(usize),
-    /// Something that more bytes will decide.
-    Undecided,
-    /// Neither.
-    Nothing,
-}
-
-impl<H> Default for FrameSync<H> {
+impl<H: Header> Default for FrameSync<H> {
     fn default() -> Self {
         Self {
             phase: Phase::Hunting,
             last: None,
+            notes: H::Notes::default(),
             unframed_bytes: 0,
             tag_bytes_left: 0,
+            id3: Id3::default(),
+            objection: None,
             pace: Pace::default(),
             mean: Mean::default(),
             counters: Counters::default(),
@@ -83,131 +82,32 @@ impl<H: Header> FrameSync<H> {
             && let Some(header) = H::parse(input)
             && header.continues(last)
         {
-            if input.len() < header.frame_bytes() {
-                return Step::More;
-            }
-            return self.deliver(header);
+            let Some(frame) = input.get(..header.frame_bytes()) else { return Step::More };
+            return self.deliver(header, frame);
         }
         self.step_out_of_line(input)
     }
 
-    /// Every case but a frame where one is expected.
-    #[cold]
-    fn step_out_of_line(&mut self, input: &[u8]) -> Step {
-        if input.is_empty() {
-            return Step::More;
-        }
-        if self.tag_bytes_left > 0 {
-            return self.take_tag(input);
-        }
-        match self.phase {
-            Phase::GivenUp => Step::pass(input),
-            Phase::Hunting => self.hunt(input),
-            Phase::Locked => self.miss(input),
-        }
-    }
-
-    /// No fitting header where the last frame ended: between two tracks that is a tag.
-    fn miss(&mut self, input: &[u8]) -> Step {
-        if input.len() < H::BYTES {
-            return Step::More;
-        }
-        match tag::sight_after_frame(input) {
-            Sight::Undecided => Step::More,
-            Sight::Tag(bytes) => {
-                self.tag_bytes_left = bytes;
-                self.take_tag(input)
-            }
-            Sight::None => {
-                self.phase = Phase::Hunting;
-                self.counters.resyncs += 1;
-                self.hunt(input)
-            }
-        }
-    }
-
-    /// Skips to the first place that is, or may become, a frame or a tag.
-    fn hunt(&mut self, input: &[u8]) -> Step {
-        match self.judge(input) {
-            Verdict::Undecided => return Step::More,
-            Verdict::Tag(bytes) => {
-                self.tag_bytes_left = bytes;
-                return self.take_tag(input);
-            }
-            Verdict::Frame(header) => return self.lock(header),
-            Verdict::Nothing => {}
-        }
-        let allowed = input.len().min(UNFRAMED_BYTES_MAX - self.unframed_bytes);
-        let junk = (1..allowed)
-            .find(|&at| !matches!(self.judge(&input[at..]), Verdict::Nothing))
-            .unwrap_or(allowed);
-        self.skip(junk)
-    }
-
-    /// A first frame is believed if two more headers follow at the announced distances. After a
-    /// loss one more is enough for the stream that was lost: a random place of junk passes for a
-    /// header of a given stream once in 150,000 bytes, so two in a row once in 20 billion.
-    fn judge(&self, input: &[u8]) -> Verdict<H> {
-        match tag::sight(input) {
-            Sight::Tag(bytes) => return Verdict::Tag(bytes),
-            Sight::Undecided => return Verdict::Undecided,
-            Sight::None => {}
-        }
-        let first = match Parsed::<H>::of(input) {
-            Parsed::Header(first) => first,
-            Parsed::Incomplete => return Verdict::Undecided,
-            Parsed::Nothing => return Verdict::Nothing,
-        };
-        let is_known = self.last.is_some_and(|last| first.continues(last));
-        let mut frames_bytes = first.frame_bytes();
-        for _ in 0..if is_known { 1 } else { 2 } {
-            match Parsed::<H>::of(input.get(frames_bytes..).unwrap_or_default()) {
-                Parsed::Header(next) if next.continues(first) => frames_bytes += next.frame_bytes(),
-                Parsed::Incomplete => return Verdict::Undecided,
-                Parsed::Header(_) | Parsed::Nothing => return Verdict::Nothing,
-            }
-        }
-        Verdict::Frame(first)
-    }
-
-    /// Takes up the stream that `header` begins.
-    fn lock(&mut self, header: H) -> Step {
-        if !self.last.is_some_and(|last| header.continues(last)) {
-            self.pace = Pace::default();
-            self.mean = Mean::default();
-            self.last = None;
-        }
-        self.phase = Phase::Locked;
-        self.deliver(header)
-    }
-
-    /// Accounts for the frame of `header`.
+    /// Accounts for the whole `frame` of `header`.
     #[inline]
-    fn deliver(&mut self, header: H) -> Step {
-        let (bytes, samples, rate) = (header.frame_bytes(), header.samples(), header.sample_rate());
-        let changed = self.last.is_some_and(|last| last.nominal_kbps() != header.nominal_kbps());
-        self.mean.add(bytes, samples, rate, changed);
-        self.last = Some(header);
+    fn deliver(&mut self, header: H, frame: &[u8]) -> Step {
         self.unframed_bytes = 0;
+        let (header, starts) = match header.look(frame, &mut self.notes) {
+            Look::Frame { header, starts } => (header, starts),
+            Look::Info => {
+                self.last = self.last.or(Some(header));
+                self.counters.tag_bytes += frame.len() as u64;
+                return Step::Tag { bytes: frame.len() };
+            }
+        };
+        let (samples, rate) = (header.samples(), header.sample_rate());
+        let changed = self.counters.frames > 0
+            && self.last.is_some_and(|last| last.nominal_kbps() != header.nominal_kbps());
+        self.mean.add(frame.len(), samples, rate, changed);
+        self.last = Some(header);
         self.counters.frames += 1;
-        Step::frame(bytes, self.pace.duration_us(samples, rate))
-    }
-
-    fn take_tag(&mut self, input: &[u8]) -> Step {
-        let bytes = input.len().min(self.tag_bytes_left);
-        self.tag_bytes_left -= bytes;
-        self.counters.tag_bytes += bytes as u64;
-        Step::Tag { bytes }
-    }
-
-    fn skip(&mut self, bytes: usize) -> Step {
-        self.counters.junk_bytes += bytes as u64;
-        self.unframed_bytes += bytes;
-        if self.unframed_bytes >= UNFRAMED_BYTES_MAX {
-            self.phase = Phase::GivenUp;
-            self.last = None;
-        }
-        Step::Junk { bytes }
+        let duration_us = self.pace.duration_us(samples, rate);
+        Step::Frame { bytes: frame.len(), duration_us, starts, rewritten: false }
     }
 }
 
@@ -220,12 +120,12 @@ impl<H: Header> Parser for FrameSync<H> {
         let Some(last) = self.last else { return Facts::default() };
         let nominal = last.nominal_kbps().filter(|_| self.mean.is_steady(last.sample_rate()));
         Facts {
-            codec: Some(last.codec()),
+            codec: last.codec(),
             video_codec: None,
             bitrate_kbps: nominal.or_else(|| self.mean.kbps(last.sample_rate())),
-            sample_rate: Some(last.sample_rate()),
+            sample_rate: last.output_rate(),
             channels: last.channels(),
-            frame_us: Some(micros(last.samples(), last.sample_rate())),
+            frame_us: Some(micros(last.samples(), last.sample_rate())).filter(|&us| us > 0),
         }
     }
 
@@ -236,7 +136,15 @@ impl<H: Header> Parser for FrameSync<H> {
     /// Codec and sample rate: the number of channels may change from frame to frame.
     fn signature(&self) -> Option<Signature> {
         let last = self.last?;
-        Some(Signature::of(&[last.codec().as_bytes(), &last.sample_rate().to_le_bytes()]))
+        Some(Signature::of(&[last.family().as_bytes(), &last.sample_rate().to_le_bytes()]))
+    }
+
+    fn take_tags(&mut self) -> Option<Tags> {
+        self.id3.take_tags()
+    }
+
+    fn objection(&self) -> Option<Objection> {
+        self.objection
     }
 
     fn gave_up(&self) -> bool {
@@ -245,21 +153,6 @@ impl<H: Header> Parser for FrameSync<H> {
 
     fn next_source(&mut self) {
         *self = Self::default();
-    }
-}
-
-/// Whether a stream begins with three frames of one kind, or with a tag and then those.
-pub(super) fn sniff<H: Header>(input: &[u8]) -> Sniffed {
-    let start = match tag::sight(input) {
-        Sight::Undecided => return Sniffed::Maybe,
-        Sight::Tag(bytes) => bytes,
-        Sight::None => 0,
-    };
-    let Some(frames) = input.get(start..) else { return Sniffed::No };
-    match FrameSync::<H>::default().judge(frames) {
-        Verdict::Frame(_) => Sniffed::Yes,
-        Verdict::Undecided => Sniffed::Maybe,
-        Verdict::Tag(_) | Verdict::Nothing => Sniffed::No,
     }
 }
 
@@ -429,12 +322,55 @@ mod tests {
     }
 
     #[test]
-    fn free_format_is_passed_on_after_its_allowance() {
+    fn free_format_is_an_objection_at_once() {
         let frame = [&[0xFF, 0xFB, 0x00, 0x64][..], &[0x11; 600]].concat();
-        let (heard, framer) = hear_every_way(MP3, &frame.repeat(200));
-        assert_eq!(heard.frames, []);
-        assert_eq!(heard.passed, frame.len() * 200 - UNFRAMED_BYTES_MAX);
-        assert!(framer.gave_up());
+        let junk = vec![0x55; 77];
+        let (heard, framer) = hear_every_way(MP3, &[&junk[..], &frame.repeat(9)].concat());
+        assert_eq!((heard.frames.len(), heard.passed), (0, frame.len() * 9));
+        assert_eq!(framer.objection(), Some(Objection::FreeFormat));
+        // Where frames have been, it is damage.
+        let stream = [mp3_frames(9).concat(), frame.repeat(9)].concat();
+        let (_, framer) = hear_every_way(MP3, &stream);
+        assert_eq!(framer.objection(), None);
+    }
+
+    #[test]
+    fn frames_that_describe_a_file_are_left_out_wherever_they_come() {
+        let info = |mark: &[u8], at: usize| {
+            let mut frame = mp3_frames(1).remove(0);
+            frame[at..at + 4].copy_from_slice(mark);
+            frame
+        };
+        let frames = mp3_frames(12);
+        for info in [info(b"Xing", 36), info(b"Info", 36), info(b"VBRI", 36)] {
+            let (first, second) = frames.split_at(6);
+            let stream = [&info[..], &first.concat(), &info, &second.concat()].concat();
+            let (heard, framer) = hear_every_way(MP3, &stream);
+            assert_eq!(heard.out, frames.concat());
+            let tag_bytes = 2 * info.len() as u64;
+            let expected = Counters { frames: 12, tag_bytes, ..Counters::default() };
+            assert_eq!(framer.counters(), expected);
+        }
+        // Elsewhere in a frame the letters mean nothing.
+        let (heard, _) = hear_every_way(MP3, &[info(b"Info", 21), frames.concat()].concat());
+        assert_eq!(heard.frames.len(), 13);
+    }
+
+    #[test]
+    fn a_tag_tells_what_is_playing_while_it_passes() {
+        for (content_type, frames) in formats(10) {
+            let (first, second) = frames.split_at(5);
+            let title = |title: &[u8]| {
+                let size = [0, 0, 0, title.len() as u8 + 1, 0, 0, 0];
+                id3v2(&[&b"TIT2"[..], &size, title, &[0; 40]].concat())
+            };
+            let stream =
+                [&title(b"Ebb")[..], &first.concat(), &title(b"Flow"), &second.concat()].concat();
+            let (heard, _) = hear_every_way(content_type, &stream);
+            let titles: Vec<_> =
+                heard.told.iter().filter_map(|tags| tags.title.as_deref()).collect();
+            assert_eq!(titles, ["Ebb", "Flow"]);
+        }
     }
 
     #[test]
