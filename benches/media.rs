@@ -50,6 +50,42 @@ fn wav() -> Vec<u8> {
     [&head[..], &noise().repeat(20)].concat()
 }
 
+/// An element with a size of eight bytes.
+fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
+    [id, &((body.len() as u64) | 1 << 56).to_be_bytes(), body].concat()
+}
+
+/// A WebM head with one track of Opus, then `clusters`.
+fn webm(clusters: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let doc_type = element(&[0x42, 0x82], b"webm");
+    let track = [
+        element(&[0xD7], &[1]),
+        element(&[0x83], &[2]),
+        element(&[0x86], b"A_OPUS"),
+        element(&[0x63, 0xA2], b"OpusHead"),
+    ];
+    let tracks = element(&[0xAE], &track.concat());
+    let head = [
+        element(&[0x1A, 0x45, 0xDF, 0xA3], &doc_type),
+        vec![0x18, 0x53, 0x80, 0x67, 0xFF],
+        element(&[0x16, 0x54, 0xAE, 0x6B], &tracks),
+    ];
+    head.into_iter().chain(clusters).flatten().collect()
+}
+
+/// Seconds of blocks of `bytes`, 20 ms apart, in clusters of a second.
+fn sound(seconds: u64, bytes: usize) -> Vec<u8> {
+    let block = |index: u8| {
+        let [high, low] = (u16::from(index) * 20).to_be_bytes();
+        element(&[0xA3], &[&[0x81, high, low, 0x80][..], &vec![0x55; bytes]].concat())
+    };
+    webm((0..seconds).map(|second| {
+        let time = element(&[0xE7], &(second * 1_000).to_be_bytes());
+        let blocks: Vec<u8> = (0..50).flat_map(block).collect();
+        element(&[0x1F, 0x43, 0xB6, 0x75], &[time, blocks].concat())
+    }))
+}
+
 /// 48 KiB of a generator's output, less than what makes a parser give up.
 fn noise() -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
@@ -132,4 +168,22 @@ fn mp3_hunting_in_noise(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn adts_hunting_in_noise(bencher: Bencher<'_, '_>) {
     bench(bencher, "audio/aac", &noise());
+}
+
+/// Opus at 128 kbit/s.
+#[divan::bench]
+fn webm_in_sync(bencher: Bencher<'_, '_>) {
+    bench(bencher, "audio/webm", &sound(60, 320));
+}
+
+/// Blocks as large as frames of video at 5 Mbit/s.
+#[divan::bench]
+fn webm_in_large_blocks(bencher: Bencher<'_, '_>) {
+    bench(bencher, "video/webm", &sound(10, 25_000));
+}
+
+/// A second of sound, then noise in which a block might stand anywhere.
+#[divan::bench]
+fn webm_hunting_in_noise(bencher: Bencher<'_, '_>) {
+    bench(bencher, "video/webm", &[sound(1, 320), noise()].concat());
 }

@@ -13,3 +13,5 @@ mod mpeg;
 mod mpegts;
 #[path = "formats/wav.rs"]
 mod wav;
+#[path = "formats/webm.rs"]
+mod webm;

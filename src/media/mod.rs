@@ -17,6 +17,7 @@ mod framer;
 mod free;
 mod header;
 mod id3;
+mod matroska;
 mod mean;
 pub mod mpeg;
 mod mpegts;
@@ -40,7 +41,7 @@ use format::Format;
 /// All formats. A stream of none of them is passed on as it is. The order is that of sniffing:
 /// formats with a magic number first, then those told by their frames alone.
 static FORMATS: &[Format] =
-    &[mpegts::FORMAT, flac::FORMAT, wav::FORMAT, mpeg::FORMAT, adts::FORMAT];
+    &[mpegts::FORMAT, flac::FORMAT, wav::FORMAT, matroska::FORMAT, mpeg::FORMAT, adts::FORMAT];
 
 /// Bytes with which every parser of this room reaches a verdict: with so many at hand
 /// [`Step::More`] is never the answer. The largest unit is a Matroska block: a key frame of video

@@ -18,6 +18,14 @@ const PARSERS: &[(&str, &str)] = &[
     ("src/media/free.rs", "mpeg"),
     ("src/media/header.rs", "mpeg"),
     ("src/media/id3.rs", "mpeg"),
+    ("src/media/matroska/block.rs", "matroska"),
+    ("src/media/matroska/ebml.rs", "matroska"),
+    ("src/media/matroska/head.rs", "matroska"),
+    ("src/media/matroska/level.rs", "matroska"),
+    ("src/media/matroska/mod.rs", "matroska"),
+    ("src/media/matroska/tags.rs", "matroska"),
+    ("src/media/matroska/timeline.rs", "matroska"),
+    ("src/media/matroska/tracks.rs", "matroska"),
     ("src/media/mpeg.rs", "mpeg"),
     ("src/media/mpegts/mod.rs", "mpegts"),
     ("src/media/mpegts/packet.rs", "mpegts"),
@@ -49,6 +57,7 @@ const PARSERS: &[(&str, &str)] = &[
 /// above has taken apart.
 const WRITERS: &[&str] = &[
     "src/media/format.rs",
+    "src/media/matroska/clusters.rs",
     "src/media/mean.rs",
     "src/media/mod.rs",
     "src/media/mpegts/clock.rs",

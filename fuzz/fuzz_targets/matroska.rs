@@ -1,0 +1,6 @@
+//! Matroska and WebM: whatever comes, the framer's promises hold.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| floe_fuzz::check_framer("video/webm", input));
