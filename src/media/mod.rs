@@ -21,6 +21,7 @@ mod matroska;
 mod mean;
 pub mod mpeg;
 mod mpegts;
+mod ogg;
 mod opaque;
 mod pace;
 mod sniff;
@@ -40,8 +41,15 @@ use format::Format;
 
 /// All formats. A stream of none of them is passed on as it is. The order is that of sniffing:
 /// formats with a magic number first, then those told by their frames alone.
-static FORMATS: &[Format] =
-    &[mpegts::FORMAT, flac::FORMAT, wav::FORMAT, matroska::FORMAT, mpeg::FORMAT, adts::FORMAT];
+static FORMATS: &[Format] = &[
+    mpegts::FORMAT,
+    flac::FORMAT,
+    wav::FORMAT,
+    matroska::FORMAT,
+    ogg::FORMAT,
+    mpeg::FORMAT,
+    adts::FORMAT,
+];
 
 /// Bytes with which every parser of this room reaches a verdict: with so many at hand
 /// [`Step::More`] is never the answer. The largest unit is a Matroska block: a key frame of video
