@@ -11,6 +11,8 @@ mod kit;
 mod mpeg;
 #[path = "formats/mpegts.rs"]
 mod mpegts;
+#[path = "formats/ogg.rs"]
+mod ogg;
 #[path = "formats/wav.rs"]
 mod wav;
 #[path = "formats/webm.rs"]
