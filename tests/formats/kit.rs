@@ -129,7 +129,8 @@ fn pass(file: &Path, output: &str) -> (String, Vec<u8>) {
 
 /// ffmpeg's words without those that it has for every file of a stream's middle.
 fn worth_hearing(said: &str) -> String {
-    let harmless = ["Estimating duration from bitrate", "misdetection possible"];
+    let harmless =
+        ["Estimating duration from bitrate", "misdetection possible", "Guessed Channel Layout"];
     let worth = |line: &&str| !harmless.iter().any(|harmless| line.contains(harmless));
     said.lines().filter(worth).collect::<Vec<_>>().join("\n")
 }

@@ -4,6 +4,8 @@
 //! A link begins with one first page for each stream; then come the other header pages of all
 //! streams, then data (RFC 3533, section 4, and the mappings of the codecs). How many header
 //! packets a stream has is its codec's word; a stream of an unknown codec has them until data comes.
+//! The head is complete when data comes and not before: links without any are never put out,
+//! because players that open one (FFmpeg's) take the whole stream for broken.
 
 use super::codec::Codec;
 use super::page::{self, CONTINUED, FIRST, LAST, NO_GRANULE, Page};
@@ -42,11 +44,9 @@ pub(super) struct Begun {
 /// What a page did to a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Took {
-    /// It belongs to the head, and more is to come.
+    /// It belongs to the head.
     Part,
-    /// It completes the head.
-    Last,
-    /// The head was complete without it: it is data.
+    /// It is data, of a stream whose head is complete: so is the link's.
     Data,
     /// It begins another link.
     OtherLink,
@@ -86,7 +86,7 @@ impl Head {
         };
         stream.take(page);
         self.streams.push(stream);
-        self.keep(page, Took::Part)
+        self.keep(page)
     }
 
     fn go_on(&mut self, index: usize, page: &Page<'_>) -> Took {
@@ -103,32 +103,18 @@ impl Head {
         let is_missing = page.header().sequence != stream.sequence;
         if is_data || is_missing || page.is(CONTINUED) != stream.is_open {
             stream.is_broken = true;
-            return if self.is_complete() { Took::Data } else { Took::Useless };
+            return Took::Useless;
         }
         stream.take(page);
-        let took = if self.is_complete() { Took::Last } else { Took::Part };
-        self.keep(page, took)
+        self.keep(page)
     }
 
-    fn keep(&mut self, page: &Page<'_>, took: Took) -> Took {
+    fn keep(&mut self, page: &Page<'_>) -> Took {
         if self.pages.len() + page.bytes().len() > PREAMBLE_BYTES_MAX {
             return Took::TooLarge;
         }
         self.pages.extend_from_slice(page.bytes());
-        took
-    }
-
-    /// Whether every stream's head is complete, or lost, and at least one is complete.
-    fn is_complete(&self) -> bool {
-        self.streams.iter().all(|stream| stream.wanted == 0 || stream.is_broken) && self.can_begin()
-    }
-
-    /// Whether there is a stream that can be played.
-    fn can_begin(&self) -> bool {
-        let plays = |stream: &Begun| {
-            stream.codec != Codec::Skeleton && (stream.wanted == 0 || stream.codec == Codec::Other)
-        };
-        self.streams.iter().any(|stream| !stream.is_broken && plays(stream))
+        Took::Part
     }
 
     /// The numbers of the streams that have begun.

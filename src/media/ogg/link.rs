@@ -110,10 +110,10 @@ impl Link {
         self.streams.iter_mut().for_each(|stream| stream.end(written));
     }
 
-    /// The only stream, with its end, if it is sound and still plays.
+    /// The only stream, with its tail, if it is sound that has begun and still plays.
     pub(super) fn only(&mut self) -> Option<(&mut Stream, &mut Tail)> {
         match (&mut self.streams[..], &mut self.tail) {
-            ([only], Some(tail)) if !only.has_ended && !self.is_over => Some((only, tail)),
+            ([only], Some(tail)) if only.is_playing() && !self.is_over => Some((only, tail)),
             _ => None,
         }
     }

@@ -72,6 +72,11 @@ impl Stream {
         }
     }
 
+    /// Whether data has come and the last page has not.
+    pub(super) fn is_playing(&self) -> bool {
+        self.has_begun && !self.has_ended
+    }
+
     /// Ticks a second, if the stream can tell the time.
     pub(super) fn rate(&self) -> Option<u32> {
         self.meter.as_ref().map(|meter| meter.rate)

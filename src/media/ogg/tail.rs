@@ -34,13 +34,8 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn of(codec: Codec) -> Self {
-        Self {
-            codec,
-            packets: Vec::new(),
-            lengths: VecDeque::new(),
-            open: Vec::new(),
-            is_overlong: false,
-        }
+        let (packets, lengths, open) = Default::default();
+        Self { codec, packets, lengths, open, is_overlong: false }
     }
 
     /// Takes the packets of `page`; `is_fresh` if the packet that it goes on with, if any, is lost.
