@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use floe::media::{Framer, Retitled, Step, Tags};
 
-use super::kit::{Cut, Decoded, cut, decode, every_join_decodes, feed, ffmpeg, scratch};
+use super::kit::{Cut, Decoded, cut, every_join_decodes, feed, ffmpeg, scratch};
 
 /// Codec as the parser names it, sample rate as it should be told, channels, and what makes it: the
 /// words behind ffmpeg's input, or a program with its own.
@@ -377,7 +377,7 @@ fn listen(dir: &Path, bytes: &[u8], suffix: &str) -> Decoded {
     };
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().filter(|line| !harmless(line)).collect::<Vec<_>>().join("\n");
-    Decoded { said, seconds: output.stdout.len() as f64 / 16_000.0 }
+    Decoded { said, seconds: output.stdout.len() as f64 / 16_000.0, pictures: 0 }
 }
 
 /// Checks that `stream` is a chain by the letter: every logical stream begins and ends, its pages

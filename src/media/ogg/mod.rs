@@ -766,7 +766,7 @@ mod tests {
     fn a_title_from_outside_begins_a_link_that_repeats_80_ms() {
         let mut framer = Framer::for_content_type(OGG);
         let new = Tags { title: Some("New".to_owned()), ..Tags::default() };
-        assert_eq!(framer.retitle(&new), Retitled::Refused, "nothing is known yet");
+        assert_eq!(framer.retitle(&new), Retitled::NotCarried, "nothing is known yet");
         let maker = Maker::opus(5, "Old").sound(4);
         let before = maker.out.len();
         let stream = maker.sound(4).end().out;
