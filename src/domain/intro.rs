@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_file_with_tags_becomes_whole_frames_without_them() {
         let intro = load(TAGGED_MP3);
-        // 76 bytes of ID3v2 and a Xing frame of 182 in front, 128 of ID3v1 behind.
+        // ID3v2 and the frame that describes the file in front, ID3v1 behind.
         assert_eq!(intro.bytes().len(), TAGGED_MP3.len() - 76 - 182 - 128);
         assert!(TAGGED_MP3.windows(intro.bytes().len()).any(|part| part == **intro.bytes()));
         assert_eq!(intro.duration(), Duration::from_micros(24 * 1_152 * 1_000_000 / 44_100));
