@@ -43,6 +43,16 @@ fn flac() -> Vec<u8> {
     (0..100).flat_map(frame).collect()
 }
 
+/// AAC in LATM at 44.1 kHz, elements of 300 to 427 bytes, every twentieth with a configuration.
+fn latm() -> Vec<u8> {
+    frames(|index| {
+        let bytes = 300 + index % 128;
+        let begin: &[u8] = if index % 20 == 0 { &[0x20, 0x00, 0x12, 0x10] } else { &[0x80] };
+        let header = (0x2B7 << 13 | bytes as u32).to_be_bytes();
+        [&header[1..], begin, &vec![0x55; bytes - begin.len()]].concat()
+    })
+}
+
 /// WAV at 44.1 kHz in stereo with 16 bits, of unknown size.
 fn wav() -> Vec<u8> {
     let fmt = b"\x10\0\0\0\x01\0\x02\0\x44\xAC\0\0\x10\xB1\x02\0\x04\0\x10\0";
@@ -153,6 +163,11 @@ fn flac_behind_another_source(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn flac_hunting_in_noise(bencher: Bencher<'_, '_>) {
     bench(bencher, "audio/flac", &noise());
+}
+
+#[divan::bench]
+fn latm_in_sync(bencher: Bencher<'_, '_>) {
+    bench(bencher, "audio/mp4a-latm", &latm());
 }
 
 #[divan::bench]

@@ -7,6 +7,8 @@
 mod flac;
 #[path = "formats/kit.rs"]
 mod kit;
+#[path = "formats/latm.rs"]
+mod latm;
 #[path = "formats/mpeg.rs"]
 mod mpeg;
 #[path = "formats/mpegts.rs"]

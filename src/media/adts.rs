@@ -2,6 +2,7 @@
 //! 1.A.3.2): header fields, frame length and duration. MPEG-2 and MPEG-4, with and without CRC.
 //! Decodes no audio and looks into no raw data block. Source core.
 
+use super::asc::SAMPLE_RATES;
 use super::format::{Format, Seam, boxed};
 use super::header::Header;
 use super::sync::{FrameSync, sniff};
@@ -125,12 +126,6 @@ const SYNC_MASK: u64 = 0xFFF6 << 40;
 const SYNC_WORD: u64 = 0xFFF0 << 40;
 /// Sync word, version, layer, profile, sample rate, channels.
 const STREAM_MASK: u64 = 0xFFFE_FDC0 << 24;
-
-/// In Hz, by sampling frequency index (14496-3, table 1.18).
-const SAMPLE_RATES: [u32; 13] = [
-    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
-    7_350,
-];
 
 #[cfg(test)]
 mod tests {

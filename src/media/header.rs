@@ -51,8 +51,8 @@ pub(super) trait Header: Copy + std::fmt::Debug + Send {
     fn codec(self) -> Option<&'static str>;
 
     /// What one decoder understands; the codec, where it is not found out on the way.
-    fn family(self) -> &'static str {
-        self.codec().unwrap_or_default()
+    fn family(self) -> Option<&'static str> {
+        self.codec()
     }
 
     /// Whether `input`, which begins with no header, begins with frames of the same format that do

@@ -10,6 +10,7 @@
 //! A new format is one file here that implements [`Parser`] and one line in `FORMATS`.
 
 pub mod adts;
+mod asc;
 mod comments;
 mod flac;
 mod format;
@@ -17,6 +18,7 @@ mod framer;
 mod free;
 mod header;
 mod id3;
+mod latm;
 mod matroska;
 mod mean;
 pub mod mpeg;
@@ -47,6 +49,7 @@ static FORMATS: &[Format] = &[
     wav::FORMAT,
     matroska::FORMAT,
     ogg::FORMAT,
+    latm::FORMAT,
     mpeg::FORMAT,
     adts::FORMAT,
 ];

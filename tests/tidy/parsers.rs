@@ -10,6 +10,7 @@ const GRAMMAR_ROOMS: &[&str] = &["media", "proto"];
 const PARSERS: &[(&str, &str)] = &[
     ("src/config/mod.rs", "config"),
     ("src/media/adts.rs", "adts"),
+    ("src/media/asc.rs", "latm"),
     ("src/media/comments.rs", "flac"),
     ("src/media/flac/frame.rs", "flac"),
     ("src/media/flac/head.rs", "flac"),
@@ -27,6 +28,7 @@ const PARSERS: &[(&str, &str)] = &[
     ("src/media/matroska/tags.rs", "matroska"),
     ("src/media/matroska/timeline.rs", "matroska"),
     ("src/media/matroska/tracks.rs", "matroska"),
+    ("src/media/latm.rs", "latm"),
     ("src/media/mpeg.rs", "mpeg"),
     ("src/media/mpegts/mod.rs", "mpegts"),
     ("src/media/mpegts/packet.rs", "mpegts"),

@@ -136,7 +136,7 @@ impl<H: Header> Parser for FrameSync<H> {
     /// Codec and sample rate: the number of channels may change from frame to frame.
     fn signature(&self) -> Option<Signature> {
         let last = self.last?;
-        Some(Signature::of(&[last.family().as_bytes(), &last.sample_rate().to_le_bytes()]))
+        Some(Signature::of(&[last.family()?.as_bytes(), &last.sample_rate().to_le_bytes()]))
     }
 
     fn take_tags(&mut self) -> Option<Tags> {
