@@ -299,6 +299,7 @@ fn a_new_title_is_heard_without_a_gap() {
         let one = encode(dir.path(), row);
         let mut framer = Framer::for_content_type("application/ogg");
         let mut cut = Cut::default();
+        let is_carried = ["vorbis", "oggenc", "opus"].iter().any(|codec| row.3.contains(codec));
         let new = tags("New", Some("Who"));
         let (mut taken, mut steps, mut titles) = (0, 0, 0);
         while taken < one.len() {
@@ -311,8 +312,12 @@ fn a_new_title_is_heard_without_a_gap() {
             }
             taken += one_step(&mut framer, &one[taken..], &mut cut);
         }
-        assert!(titles >= 2, "{}: {titles} titles", row.3);
+        assert_eq!(titles >= 2, is_carried, "{}: {titles} titles", row.3);
         legal(&cut.out);
+        if is_carried {
+            let samples = decode_to_the_sample(dir.path(), &cut.out, *suffix == "opus");
+            assert_eq!(samples, (SECONDS * f64::from(row.1)) as usize, "{}", row.3);
+        }
         plays(dir.path(), &cut, suffix, cut.played_us as f64 / 1e6);
     }
 }
@@ -378,6 +383,21 @@ fn listen(dir: &Path, bytes: &[u8], suffix: &str) -> Decoded {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().filter(|line| !harmless(line)).collect::<Vec<_>>().join("\n");
     Decoded { said, seconds: output.stdout.len() as f64 / 16_000.0, pictures: 0 }
+}
+
+/// How many samples the codecs' own libraries decode. They start anew with each link.
+fn decode_to_the_sample(dir: &Path, bytes: &[u8], is_opus: bool) -> usize {
+    let (file, sound) = (dir.join("titles.ogg"), dir.join("titles.raw"));
+    std::fs::write(&file, bytes).expect("a writable directory");
+    let mut command = Command::new(if is_opus { "opusdec" } else { "oggdec" });
+    match is_opus {
+        true => command.arg("--quiet").arg(&file).arg(&sound),
+        false => command.args(["-Q", "-R", "-o"]).arg(&sound).arg(&file),
+    };
+    let output = command.output().expect("vorbis-tools and opus-tools are installed");
+    assert!(output.status.success(), "{output:?}");
+    // Two channels of 16 bits.
+    std::fs::read(sound).expect("the decoder made it").len() / 4
 }
 
 /// Checks that `stream` is a chain by the letter: every logical stream begins and ends, its pages

@@ -17,7 +17,7 @@ pub(super) struct Link {
     clock: Option<usize>,
     /// Whether there is a picture, at whose key frames alone a player can start.
     has_video: bool,
-    /// For a link of one sound alone: what another link needs to go on with it.
+    /// For a link that can be given another title: what another link needs to go on with it.
     tail: Option<Tail>,
     /// Whether its source sends no more of it.
     is_over: bool,
@@ -60,7 +60,7 @@ impl Link {
         link.clock = first(Codec::is_audio).or(first(Codec::is_video));
         link.has_video = link.streams.iter().any(|stream| stream.codec.is_video());
         link.tail = match &link.streams[..] {
-            [only] if only.codec.is_audio() => Some(Tail::of(only.codec)),
+            [only] if only.codec.can_be_retitled() => Some(Tail::default()),
             _ => None,
         };
         (link, pages)
@@ -81,7 +81,7 @@ impl Link {
         let stream = &mut self.streams[index];
         let mut taken = stream.take(page, written);
         if let Some(tail) = &mut self.tail {
-            tail.take(page, taken.is_fresh);
+            tail.take(page, taken.is_torn);
         }
         if self.clock != Some(index) {
             taken.ticks = 0;
@@ -110,7 +110,7 @@ impl Link {
         self.streams.iter_mut().for_each(|stream| stream.end(written));
     }
 
-    /// The only stream, with its tail, if it is sound that has begun and still plays.
+    /// The only stream, with its tail, if it can be given another title, has begun and still plays.
     pub(super) fn only(&mut self) -> Option<(&mut Stream, &mut Tail)> {
         match (&mut self.streams[..], &mut self.tail) {
             ([only], Some(tail)) if only.is_playing() && !self.is_over => Some((only, tail)),

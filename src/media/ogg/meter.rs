@@ -4,7 +4,7 @@
 //! Both are needed: a granule position alone says nothing of the first page of a stream that was
 //! joined, and packets alone nothing of what is cut off at the end of a track.
 
-use super::codec::{Codec, FLAC_INFO_AT, Identity, le32};
+use super::codec::{Codec, Identity, le32};
 
 /// What tells the durations of one logical stream.
 #[derive(Debug)]
@@ -189,14 +189,6 @@ fn bits(bytes: &[u8], at: usize, count: usize) -> u64 {
 /// Vorbis I, 9.2.1: bits needed for `number`.
 fn ilog(number: u32) -> u32 {
     u32::BITS - number.leading_zeros()
-}
-
-/// Puts zeros, "unknown", where FLAC's STREAMINFO tells the number of samples of the whole stream
-/// and their MD5: a link that is cut short is no longer that stream.
-pub(super) fn forget_flac_total(first: &mut [u8]) {
-    let Some(info) = first.get_mut(FLAC_INFO_AT..FLAC_INFO_AT + 34) else { return };
-    info[13] &= 0xF0;
-    info[14..].fill(0);
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@
 //! | `meter` | durations of packets |
 //! | `head` | gathering a link's head |
 //! | `stream` | one logical stream's data pages |
-//! | `tail` | what another link needs to go on with it |
 //! | `link` | the streams that play together |
+//! | `tail` | what another link needs to go on with one |
 //! | `retitle` | a new link for a new title |
 
 mod codec;
@@ -763,7 +763,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_from_outside_begins_a_link_that_repeats_80_ms() {
+    fn a_title_from_outside_begins_a_link_that_repeats_one_packet() {
         let mut framer = Framer::for_content_type(OGG);
         let new = Tags { title: Some("New".to_owned()), ..Tags::default() };
         assert_eq!(framer.retitle(&new), Retitled::NotCarried, "nothing is known yet");
@@ -778,16 +778,16 @@ mod tests {
         let seen = out(&second);
         assert_eq!(ids(&seen)[..4], [(5, 6), (6, 0), (6, 1), (6, 2)]);
         assert!(seen[0].is(LAST) && seen[0].header().granule == 40 * PACKET);
-        // Four packets are repeated, and what they play is dropped.
+        // The last packet is repeated, and what it plays is dropped.
         let heard_before = &pages(&stream[..before])[5];
-        let repeated: Vec<_> = heard_before.pieces().skip(6).map(|piece| piece.bytes).collect();
+        let repeated: Vec<_> = heard_before.pieces().skip(9).map(|piece| piece.bytes).collect();
         assert_eq!(seen[3].pieces().map(|piece| piece.bytes).collect::<Vec<_>>(), repeated);
-        assert_eq!(seen[1].body()[10..12], (4 * PACKET as u16).to_le_bytes());
+        assert_eq!(seen[1].body()[10..12], (PACKET as u16).to_le_bytes());
         let granules: Vec<_> = seen[3..].iter().map(|page| page.header().granule).collect();
-        assert_eq!(granules, [4, 14, 24, 34, 44, 54].map(|packets| packets * PACKET));
+        assert_eq!(granules, [1, 11, 21, 31, 41, 51].map(|packets| packets * PACKET));
         assert_eq!(second.durations_us, [200_000; 5]);
         let told = hear(&mut Framer::for_content_type(OGG), &second.out, || 999).told;
-        assert_eq!(told, [new.clone()]);
+        assert_eq!(told, std::slice::from_ref(&new));
         assert_eq!(framer.retitle(&new), Retitled::Refused, "the link has ended");
     }
 

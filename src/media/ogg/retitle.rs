@@ -1,15 +1,19 @@
 //! A title given from outside: ends the link and begins another, with the same head but for the
 //! comments, that goes on with the same sound. Cold.
 //!
-//! A decoder that starts anew has to warm up, so the new link begins with packets that were heard
-//! already and that a player drops: for Vorbis the last packet, whose second half the next one needs
-//! and which by itself plays nothing; for Opus 80 ms, declared as pre-skip. FLAC needs none. Speex
-//! has no way to say what to drop, and starts without.
+//! A decoder that starts anew has to warm up, so the new link begins with the last packet that was
+//! heard. For Vorbis the next packet needs its second half, and by itself it plays nothing; for Opus
+//! it is declared as what to drop first. Decoders that heed this (libvorbis, libopus) lose and
+//! repeat nothing; those that do not start anew (FFmpeg's, browsers') may repeat that one packet.
+//! RFC 7845 wants 80 ms to warm up, but that would be what the latter repeat.
+//!
+//! FLAC and Speex are left alone: FFmpeg takes header packets of their later links for sound, and
+//! Chromium stops playing over it. A title is not worth a listener.
 
 use super::codec::Codec;
 use super::head::packets;
 use super::link::Link;
-use super::meter::{forget_flac_total, opus_samples};
+use super::meter::opus_samples;
 use super::page::{self, FIRST, Header, NO_GRANULE};
 use crate::base::limits::PREAMBLE_BYTES_MAX;
 use crate::media::Tags;
@@ -26,8 +30,8 @@ pub(super) struct Titled {
 }
 
 impl Titled {
-    /// For the link that `preamble` is the head of. `None` if that is not one sound alone, has no
-    /// list of comments, or is in the middle of a packet too long to be kept.
+    /// For the link that `preamble` is the head of. `None` if that is not one stream of Vorbis or
+    /// Opus alone, has no list of comments, or is in the middle of a packet too long to be kept.
     pub(super) fn of(link: &mut Link, preamble: &[u8], tags: &Tags) -> Option<Self> {
         let (stream, tail) = link.only()?;
         tail.open()?;
@@ -35,13 +39,9 @@ impl Titled {
         *head.get_mut(1)? = stream.codec.retitled(&head, tags)?;
         let mut granule_base = stream.last_granule.unwrap_or(stream.granule_base);
         if stream.codec == Codec::Opus && stream.last_granule.is_some() {
-            let skip: u32 = tail.packets().map(opus_samples).sum();
-            let skip = u16::try_from(skip).ok()?;
+            let skip = u16::try_from(tail.last().map_or(0, opus_samples)).ok()?;
             head[0].get_mut(10..12)?.copy_from_slice(&skip.to_le_bytes());
             granule_base = granule_base.saturating_sub(i64::from(skip));
-        }
-        if stream.codec == Codec::Flac {
-            forget_flac_total(&mut head[0]);
         }
         let serial = stream.serial.wrapping_add(1);
         let mut pages = Vec::new();
@@ -61,13 +61,10 @@ impl Titled {
         let Some((stream, tail)) = link.only() else { return head };
         stream.end(written);
         written.extend_from_slice(&head);
-        let lengths: Vec<u8> = tail.packets().flat_map(page::lengths_of).collect();
-        if !lengths.is_empty() {
+        if let Some(last) = tail.last() {
             let heard = stream.last_granule.unwrap_or(0);
             let granule = heard.saturating_sub(granule_base).max(0);
-            let packets = tail.packets().collect::<Vec<_>>().concat();
-            page::write(written, Header { granule, ..next }, &lengths, &packets);
-            next.sequence = next.sequence.wrapping_add(1);
+            next.sequence = page::write_packet(written, Header { granule, ..next }, last, false);
         }
         let open = tail.open().unwrap_or_default();
         if !open.is_empty() {

@@ -42,8 +42,8 @@ pub(super) struct Taken {
     pub(super) is_left_out: bool,
     /// Whether something else goes out in its place.
     pub(super) is_rewritten: bool,
-    /// Whether it begins anew: no packet goes on from the page before, or it is not there.
-    pub(super) is_fresh: bool,
+    /// Whether the packet that it goes on with, if any, is not the one of the page before.
+    pub(super) is_torn: bool,
     /// Pages missing in front of it.
     pub(super) missing: u32,
     /// What its packets play, in ticks of the stream's clock.
@@ -89,7 +89,7 @@ impl Stream {
         let missing = self.number(header.sequence);
         let goes_on = page.is(CONTINUED);
         let is_torn = missing > 0 || self.is_lost || goes_on != self.is_open;
-        let mut taken = Taken { missing, is_fresh: is_torn || !goes_on, ..Taken::default() };
+        let mut taken = Taken { missing, is_torn, ..Taken::default() };
         taken.ticks = self.measure(page, is_torn);
         if header.granule != NO_GRANULE {
             self.last_granule = Some(header.granule);

@@ -1,31 +1,20 @@
 //! HOT PATH. The end of a logical stream, as much of it as another link needs to go on without a
-//! gap: the last whole packets, from which a decoder warms up, and the beginning of the one that is
+//! gap: the last whole packet, from which a decoder warms up, and the beginning of the one that is
 //! on its way. Judges nothing; its memory has a ceiling, and is used again.
 
-use std::collections::VecDeque;
-
-use super::codec::Codec;
-use super::meter::opus_samples;
 use super::page::Page;
 
-/// Bytes of whole packets that are kept; they have to fit on one page. Packets of sound have up to
-/// some 2 KB.
-const PACKETS_BYTES_MAX: usize = 32 * 1024;
-/// Bytes of an unfinished packet that are kept. FLAC's largest in practice have 100 KB: eight
-/// channels of 24 bits in 4,096 samples.
+/// Bytes of an unfinished packet that are kept, and of a whole one that began on an earlier page.
+/// Packets of sound have some 2 KB; what is longer is none, and a title waits until it has passed.
 const OPEN_BYTES_MAX: usize = 128 * 1024;
-/// RFC 7845, 4.6: an Opus decoder that starts anew sounds right after 80 ms, here in samples.
-const OPUS_WARM_UP: u32 = 3_840;
-/// Opus packets that make up 80 ms if they are as short as can be.
-const OPUS_PACKETS_MAX: usize = 32;
+/// Bytes of a whole packet that are kept: it is repeated on one page.
+const LAST_BYTES_MAX: usize = 32 * 1024;
 
 /// See above.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tail {
-    codec: Codec,
-    /// The last whole packets, one behind the other, and the length of each.
-    packets: Vec<u8>,
-    lengths: VecDeque<usize>,
+    /// The last whole packet; empty if it is too long or lost.
+    last: Vec<u8>,
     /// The beginning of the packet that goes on behind the last page.
     open: Vec<u8>,
     /// Whether that packet is too long to be kept.
@@ -33,97 +22,116 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn of(codec: Codec) -> Self {
-        let (packets, lengths, open) = Default::default();
-        Self { codec, packets, lengths, open, is_overlong: false }
-    }
-
-    /// Takes the packets of `page`; `is_fresh` if the packet that it goes on with, if any, is lost.
+    /// Takes the packets of `page`; `is_torn` if the one that it goes on with, if any, is lost.
     #[inline]
-    pub(super) fn take(&mut self, page: &Page<'_>, is_fresh: bool) {
-        if is_fresh {
-            self.open.clear();
-            self.is_overlong = false;
+    pub(super) fn take(&mut self, page: &Page<'_>, is_torn: bool) {
+        if is_torn {
+            self.drop_open();
         }
-        let kept = self.kept(page);
-        let mut index = page.lengths().iter().filter(|&&length| length < 255).count();
+        let is_lost = |begins: bool, open: &[u8]| !begins && open.is_empty();
+        let mut last = None;
         for piece in page.pieces() {
-            let is_lost = !piece.begins && self.open.is_empty();
             if piece.begins {
-                self.open.clear();
-                self.is_overlong = false;
+                self.drop_open();
             }
             if !piece.ends {
-                self.hold(piece.bytes, is_lost);
-                continue;
+                if !is_lost(piece.begins, &self.open) {
+                    self.hold(piece.bytes);
+                }
+            } else if piece.begins {
+                last = Some(piece.bytes);
+            } else {
+                // This can only be the first piece of the page.
+                self.last.clear();
+                if !self.is_overlong && !is_lost(false, &self.open) {
+                    self.last.append(&mut self.open);
+                    self.last.extend_from_slice(piece.bytes);
+                }
+                self.drop_open();
             }
-            if index <= kept && !is_lost && !self.is_overlong {
-                self.push(piece.bytes, kept);
-            }
-            self.open.clear();
-            self.is_overlong = false;
-            index -= 1;
+        }
+        if let Some(last) = last {
+            self.last.clear();
+            self.last.extend_from_slice(last);
+        }
+        if self.last.len() > LAST_BYTES_MAX {
+            self.last.clear();
         }
     }
 
-    /// How many packets are worth keeping, as far as the first one on `page` tells.
-    fn kept(&self, page: &Page<'_>) -> usize {
-        match self.codec {
-            // A block is heard together with the one before it.
-            Codec::Vorbis => 1,
-            Codec::Opus => {
-                let first = page.pieces().find(|piece| piece.begins);
-                let samples = first.map_or(0, |piece| opus_samples(piece.bytes)).max(1);
-                (OPUS_WARM_UP.div_ceil(samples) as usize).min(OPUS_PACKETS_MAX)
-            }
-            // A frame of FLAC stands alone. Speex has no way to tell a player what not to play.
-            _ => 0,
-        }
-    }
-
-    fn hold(&mut self, bytes: &[u8], is_lost: bool) {
+    /// Keeps `bytes` as the beginning, or some more, of the packet under way.
+    fn hold(&mut self, bytes: &[u8]) {
         self.is_overlong |= self.open.len() + bytes.len() > OPEN_BYTES_MAX;
-        if self.is_overlong || is_lost {
-            self.open.clear();
-        } else {
+        if !self.is_overlong {
             self.open.extend_from_slice(bytes);
         }
     }
 
-    /// Keeps the packet that `end` ends, as one of the last `kept`.
-    fn push(&mut self, end: &[u8], kept: usize) {
-        while self.lengths.len() >= kept.max(1) {
-            let first = self.lengths.pop_front().unwrap_or(0);
-            self.packets.drain(..first);
-        }
-        let length = self.open.len() + end.len();
-        if self.packets.len() + length > PACKETS_BYTES_MAX {
-            self.forget();
-            return;
-        }
-        self.packets.extend_from_slice(&self.open);
-        self.packets.extend_from_slice(end);
-        self.lengths.push_back(length);
+    fn drop_open(&mut self) {
+        self.open.clear();
+        self.is_overlong = false;
     }
 
-    /// Forgets the whole packets.
-    pub(super) fn forget(&mut self) {
-        self.packets.clear();
-        self.lengths.clear();
+    /// The last whole packet, if it is known.
+    pub(super) fn last(&self) -> Option<&[u8]> {
+        (!self.last.is_empty()).then_some(&self.last)
     }
 
-    /// The last whole packets, oldest first.
-    pub(super) fn packets(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.packets.as_slice();
-        self.lengths.iter().map(move |&length| {
-            let packet;
-            (packet, rest) = rest.split_at(length);
-            packet
-        })
-    }
-
-    /// The beginning of the packet under way; `None` if it is too long to be known.
+    /// The beginning of the packet under way; `None` if it is too long to be kept.
     pub(super) fn open(&self) -> Option<&[u8]> {
         (!self.is_overlong).then_some(&self.open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::page::{self, CONTINUED, Header, Seen};
+    use super::*;
+
+    fn take(tail: &mut Tail, flags: u8, lengths: &[u8], fill: u8, is_torn: bool) {
+        let bytes: usize = lengths.iter().map(|&length| usize::from(length)).sum();
+        let header = Header { flags, granule: 0, serial: 0, sequence: 0 };
+        let mut out = Vec::new();
+        page::write(&mut out, header, lengths, &vec![fill; bytes]);
+        let Seen::Page(page) = page::see(&out) else { panic!("a page") };
+        tail.take(&page, is_torn);
+    }
+
+    #[test]
+    fn the_last_packet_is_put_together_over_pages() {
+        let mut tail = Tail::default();
+        take(&mut tail, 0, &[5, 255], 1, false);
+        assert_eq!((tail.last(), tail.open()), (Some(&[1; 5][..]), Some(&[1; 255][..])));
+        take(&mut tail, CONTINUED, &[255, 255], 2, false);
+        assert_eq!(tail.open().map(<[u8]>::len), Some(765));
+        take(&mut tail, CONTINUED, &[3], 3, false);
+        assert_eq!((tail.last().map(<[u8]>::len), tail.open()), (Some(768), Some(&[][..])));
+        take(&mut tail, 0, &[9, 7], 4, false);
+        assert_eq!(tail.last(), Some(&[4; 7][..]));
+    }
+
+    #[test]
+    fn of_a_torn_packet_nothing_is_kept() {
+        let mut tail = Tail::default();
+        take(&mut tail, 0, &[255], 1, false);
+        take(&mut tail, CONTINUED, &[255], 2, true);
+        assert_eq!((tail.last(), tail.open()), (None, Some(&[][..])));
+        take(&mut tail, CONTINUED, &[4], 2, true);
+        assert_eq!((tail.last(), tail.open()), (None, Some(&[][..])));
+    }
+
+    #[test]
+    fn what_is_too_long_is_let_go() {
+        let mut tail = Tail::default();
+        for index in 0..3 {
+            assert!(tail.open().is_some());
+            take(&mut tail, u8::from(index > 0), &[255; 255], 1, false);
+        }
+        assert_eq!(tail.open(), None);
+        take(&mut tail, CONTINUED, &[1], 1, false);
+        assert_eq!((tail.last(), tail.open()), (None, Some(&[][..])));
+        take(&mut tail, 0, &[255; 140], 1, false);
+        take(&mut tail, CONTINUED, &[1], 1, false);
+        assert_eq!(tail.last(), None);
     }
 }
