@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::broadcast::Broadcast;
 use crate::browser::{Browser, Element};
-use crate::decode::{is_heard_at_once, judge};
+use crate::decode::{decode, is_heard_at_once, judge};
 use crate::formats::Format;
 use crate::kit::random::Random;
 use crate::listen::{Hears, Recording, record};
@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::players::{Player, mpv, vlc};
 use crate::station::{Station, Who};
 use crate::table::{Joined, Table};
+use crate::tail::Whole;
 use crate::wait;
 
 /// Sources are on air for so long before anybody joins.
@@ -70,11 +71,21 @@ pub fn run(
     *table = counted.into_inner().expect("nobody panics with the table");
     for (format, mut broadcast) in formats.iter().zip(on_air) {
         broadcast.check().unwrap_or_else(|said| panic!("{}: {said}", format.mount));
-        for (who, words) in broadcast.end().lost {
+        let sent = broadcast.end();
+        for (who, words) in &sent.lost {
             println!("{who:?} {}: the source was lost: {words}", format.mount);
         }
+        has_no_fault_of_its_own(format, &sent.bytes);
     }
     decode_all(plan, recordings, table);
+}
+
+/// Checks that what the encoder wrote decodes from its beginning, or no join could be judged by it.
+fn has_no_fault_of_its_own(format: &Format, bytes: &[u8]) {
+    let scratch = tempfile::tempdir().expect("a writable temporary folder");
+    let whole = Whole::of(format.content_type, bytes);
+    let said = decode(scratch.path(), format, &whole.bytes).said;
+    assert!(said.is_empty(), "{}: the encoder's own stream: {said}", format.mount);
 }
 
 /// Every recorded join, in the order of time.

@@ -171,12 +171,13 @@ pub const FORMATS: &[Format] = &[
         in_browsers: true,
         ..AUDIO
     },
+    // Padding before the second song makes ffmpeg lose its place in what flac itself wrote.
     Format {
         name: "Ogg FLAC, a song every 5 s (flac)",
         mount: "ogg-flac-songs",
         content_type: "audio/ogg",
         encoder: "{sound} {song} -flush_packets 1 -f s16le - | flac -s -f --ogg \
-                  --force-raw-format --endian=little --sign=signed --channels=2 --bps=16 \
+                  --no-padding --force-raw-format --endian=little --sign=signed --channels=2 --bps=16 \
                   --sample-rate={rate} -T title=\"Song $song\" -c -",
         in_browsers: true,
         link_s: Some(5),

@@ -2,8 +2,8 @@
 //! error, and what they do not play, is a failed join.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::decode::worth_hearing;
@@ -43,40 +43,63 @@ impl Player {
     }
 }
 
-/// mpv joins `url`.
+/// mpv joins `url`; it ends by itself.
 pub fn mpv(url: &str, scratch: &Path) -> Result<(), String> {
     let mut command = program("mpv");
-    command.args(["--no-config", "--ao=null", "--vo=null", "--msg-level=all=warn"]);
+    command.args(["--no-config", "--ao=null", "--vo=null", "--msg-level=all=error"]);
     command.args(["--no-input-terminal", "--ytdl=no", &format!("--length={PLAYS_S}"), url]);
-    run(command, scratch, |_| true)
+    let mut playing = Playing::start(command, scratch);
+    let status = wait::within(PATIENCE, || playing.ended());
+    let said = playing.stop();
+    match status {
+        Some(status) if status.success() && said.is_empty() => Ok(()),
+        Some(status) => Err(format!("ended with {status}: {said}")),
+        None => Err(format!("still at it after {PATIENCE:?}: {said}")),
+    }
 }
 
-/// VLC joins `url` and writes what it plays to a file, which tells whether it played.
+/// VLC joins `url`. Its own limit of time counts from where the stream's time begins, so it is ended
+/// when what it plays, which it writes to a file, is long enough.
 pub fn vlc(url: &str, scratch: &Path) -> Result<(), String> {
-    let sound = scratch.join("vlc.pcm");
-    let mut command = unprivileged("cvlc", scratch);
-    command.args(["--no-color", "--vout=vdummy", "--aout=afile", "--no-audiofile-wav"]);
-    command.arg(format!("--audiofile-file={}", sound.display()));
-    command.args([&format!("--run-time={PLAYS_S}"), "--play-and-exit", url, "vlc://quit"]);
-    // Beside errors it names what it finds.
-    let said = run(command, scratch, |line| line.contains(" error: "));
-    let bytes = fs::metadata(&sound).map_or(0, |metadata| metadata.len());
+    let sound = scratch.join("vlc.wav");
+    // Left by the join before.
     let _ = fs::remove_file(&sound);
-    if bytes == 0 {
-        return said.and(Err("played nothing".into()));
+    let mut command = unprivileged("cvlc", scratch);
+    command.args(["--no-color", "--play-and-exit", "--vout=vdummy", "--aout=afile"]);
+    command.arg(format!("--audiofile-file={}", sound.display())).args([url, "vlc://quit"]);
+    let mut playing = Playing::start(command, scratch);
+    let end = wait::within(PATIENCE, || {
+        let is_heard = written_s(&sound) >= f64::from(PLAYS_S);
+        if is_heard { Some(None) } else { playing.ended().map(Some) }
+    });
+    let said = playing.stop();
+    // Beside errors it names what it finds.
+    let errors: Vec<_> = said.lines().filter(|line| line.contains(" error: ")).collect();
+    let errors = errors.join("\n");
+    match end {
+        Some(None) if errors.is_empty() => Ok(()),
+        Some(None) => Err(errors),
+        Some(Some(status)) => Err(format!("ended with {status} too soon: {errors}")),
+        None => Err(format!("played {:.1} s in {PATIENCE:?}: {errors}", written_s(&sound))),
     }
-    said
+}
+
+/// Seconds of sound in a WAV file that is being written.
+fn written_s(file: &Path) -> f64 {
+    let bytes = fs::read(file).unwrap_or_default();
+    // Bytes a second stand at this place of the head, which has 44 bytes.
+    let Some(&[a, b, c, d]) = bytes.get(28..32) else { return 0.0 };
+    let rate = u32::from_le_bytes([a, b, c, d]);
+    bytes.len().saturating_sub(44) as f64 / f64::from(rate.max(1))
 }
 
 /// What players print that says nothing of the stream.
 const HARMLESS: &[&str] = &[
-    // mpv's clock ran ahead of a busy machine; what it decodes is judged all the same.
-    "Audio device underrun detected",
     // VLC finds neither a desktop nor keys to watch.
     " interface error: ",
     " libvlc error: ",
-    // The next song of a chain counts its time from zero, and mpv goes on counting.
-    "Linearizing discontinuity",
+    // VLC has this for every Matroska that it cannot seek in, and plays on.
+    "cannot find any cluster or chapter",
 ];
 
 /// What of a player's words is news.
@@ -99,24 +122,33 @@ fn unprivileged(name: &str, scratch: &Path) -> Command {
     command
 }
 
-/// Runs a player to its end, which has to be in order and without a line that matters.
-fn run(mut command: Command, scratch: &Path, matters: fn(&str) -> bool) -> Result<(), String> {
-    let words = scratch.join("player.log");
-    let log = fs::File::create(&words).expect("a writable folder");
-    let both = log.try_clone().expect("a descriptor is free");
-    command.stdin(Stdio::null()).stdout(log).stderr(both);
-    let mut child = command.spawn().expect("the player is installed");
-    let status = wait::within(PATIENCE, || child.try_wait().expect("it is our child"));
-    if status.is_none() {
-        let _ = child.kill();
-        let _ = child.wait();
+/// A player that runs.
+struct Playing {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Playing {
+    /// Starts it; what it prints goes to a file in `scratch`.
+    fn start(mut command: Command, scratch: &Path) -> Self {
+        let log = scratch.join("player.log");
+        let words = fs::File::create(&log).expect("a writable folder");
+        let both = words.try_clone().expect("a descriptor is free");
+        command.stdin(Stdio::null()).stdout(words).stderr(both);
+        Self { child: command.spawn().expect("the player is installed"), log }
     }
-    let said = String::from_utf8_lossy(&fs::read(&words).unwrap_or_default()).into_owned();
-    let said: Vec<_> = said.lines().filter(|line| matters(line)).collect();
-    let said = told(&said.join("\n"));
-    match status {
-        Some(status) if status.success() && said.is_empty() => Ok(()),
-        Some(status) => Err(format!("ended with {status}: {said}")),
-        None => Err(format!("still at it after {PATIENCE:?}: {said}")),
+
+    /// How it ended, if it has.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
+    }
+
+    /// Ends it; gives what it printed that matters.
+    fn stop(&mut self) -> String {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let said = fs::read(&self.log).unwrap_or_default();
+        told(&String::from_utf8_lossy(&said))
     }
 }
