@@ -25,7 +25,6 @@ const PARSERS: &[(&str, &str)] = &[
     ("src/media/matroska/head.rs", "matroska"),
     ("src/media/matroska/level.rs", "matroska"),
     ("src/media/matroska/mod.rs", "matroska"),
-    ("src/media/matroska/resync.rs", "matroska"),
     ("src/media/matroska/tags.rs", "matroska"),
     ("src/media/matroska/timeline.rs", "matroska"),
     ("src/media/matroska/tracks.rs", "matroska"),
