@@ -1,8 +1,8 @@
 //! How many bytes a second the parsers of `media` get through: clean streams as they arrive in
 //! practice, and noise, which is all hunting. Guards: a clean stream of 128 kbit/s MP3 above 10
 //! GB/s, so that a thousand sources cost the source core nothing that shows; Ogg, whose checksums
-//! read every byte, above 1 GB/s, and half of that where every page is written anew; noise above
-//! 100 MB/s, so that a source of rubbish cannot hold it.
+//! read every byte, above 1 GB/s, and half of that where every page is written anew; noise above 100
+//! MB/s, so that a source of rubbish cannot hold it.
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};

@@ -6,7 +6,8 @@ use super::sniff::Sniffed;
 
 /// Distances between two headers that are tried. The greatest bitrate that an encoder offers is
 /// LAME's 640 kbit/s: 2,880 bytes at 32 kHz.
-const FRAME_BYTES: std::ops::RangeInclusive<usize> = 24..=4096;
+const FRAME_BYTES_MIN: usize = 24;
+const FRAME_BYTES_MAX: usize = 4096;
 /// Sync word, version, layer, bitrate and sample rate: what three headers have in common.
 const KIN_MASK: u32 = 0xFFFE_FC00;
 
@@ -16,7 +17,10 @@ pub(super) fn sniff(input: &[u8]) -> Sniffed {
     let Some(first) = header_at(input, 0).filter(|&first| is_free(first)) else {
         return Sniffed::No;
     };
-    for bytes in FRAME_BYTES {
+    let tried = &input[..input.len().min(FRAME_BYTES_MAX + 1)];
+    let behind_first = tried.get(FRAME_BYTES_MIN..).unwrap_or_default();
+    for place in memchr::memchr_iter(0xFF, behind_first) {
+        let bytes = FRAME_BYTES_MIN + place;
         let Some(second) = header_at(input, bytes) else { return Sniffed::Maybe };
         if (first ^ second) & KIN_MASK != 0 {
             continue;
@@ -27,7 +31,7 @@ pub(super) fn sniff(input: &[u8]) -> Sniffed {
             return Sniffed::Yes;
         }
     }
-    Sniffed::No
+    if input.len() > FRAME_BYTES_MAX { Sniffed::No } else { Sniffed::Maybe }
 }
 
 fn header_at(input: &[u8], at: usize) -> Option<u32> {

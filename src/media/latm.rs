@@ -1,6 +1,6 @@
-//! AAC in LATM, framed by LOAS (ISO/IEC 14496-3, 1.7): the length of each element, and of those that
-//! bring a configuration along, what it says. Such an element is where a player can start; those
-//! between two of them are understood only behind one. Decodes no audio. Source core.
+//! AAC in LATM, framed by LOAS (ISO/IEC 14496-3, 1.7): the length of each element, and what the
+//! configuration says that some of them bring along. Such an element is where a player can start;
+//! those between two of them are understood only behind one. Decodes no audio. Source core.
 
 use super::asc::{AudioConfig, Bits};
 use super::format::{Format, Seam};
@@ -153,7 +153,7 @@ mod tests {
         let mut random = Xorshift(3);
         let mut next = |index: usize| {
             let bytes = 150 + random.below(300);
-            element((index % 5 == 0).then_some(&LC[..]), bytes, &mut random)
+            element((index.is_multiple_of(5)).then_some(&LC[..]), bytes, &mut random)
         };
         (0..count).map(&mut next).collect()
     }

@@ -1,6 +1,6 @@
 //! HOT PATH. MPEG audio frame headers: MPEG 1 and 2 (ISO/IEC 11172-3 and 13818-3, 2.4.2.3) and the
-//! unofficial 2.5, layers I to III. Says how long a frame is and how long it plays, and which frames
-//! describe a file instead (Xing, Info, VBRI); decodes no audio. Source core.
+//! unofficial 2.5, layers I to III. Says how long a frame is and how long it plays, and which
+//! frames describe a file instead (Xing, Info, VBRI); decodes no audio. Source core.
 
 use super::format::{Format, Seam, boxed};
 use super::free;

@@ -16,9 +16,8 @@ const INTERVALS: &[u32] = &[1, 7, 20];
 
 fn sound(dir: &Path, rate: u32, channels: u8, interval: u32) -> Vec<u8> {
     let tones = vec!["0.3*sin(440*t*(1+t))"; usize::from(channels)].join("|");
-    let options = format!(
-        "-f lavfi -i aevalsrc={tones}:d=1:s={rate} -c:a aac -aac_coder fast -f latm -smc-interval {interval}"
-    );
+    let input = format!("-f lavfi -i aevalsrc={tones}:d=1:s={rate}");
+    let options = format!("{input} -c:a aac -aac_coder fast -f latm -smc-interval {interval}");
     std::fs::read(ffmpeg(dir, &options, "sound.latm")).expect("ffmpeg made it")
 }
 

@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn free_format_is_an_objection_at_once() {
         let frame = [&[0xFF, 0xFB, 0x00, 0x64][..], &[0x11; 600]].concat();
-        let junk = vec![0x55; 77];
+        let junk = [0x55; 77];
         let (heard, framer) = hear_every_way(MP3, &[&junk[..], &frame.repeat(9)].concat());
         assert_eq!((heard.frames.len(), heard.passed), (0, frame.len() * 9));
         assert_eq!(framer.objection(), Some(Objection::FreeFormat));
