@@ -25,6 +25,7 @@ const PARSERS: &[(&str, &str)] = &[
     ("src/media/matroska/head.rs", "matroska"),
     ("src/media/matroska/level.rs", "matroska"),
     ("src/media/matroska/mod.rs", "matroska"),
+    ("src/media/matroska/resync.rs", "matroska"),
     ("src/media/matroska/tags.rs", "matroska"),
     ("src/media/matroska/timeline.rs", "matroska"),
     ("src/media/matroska/tracks.rs", "matroska"),
@@ -135,5 +136,6 @@ fn a_parser_without_target_or_seeds_is_caught() {
     assert_eq!(faults(&[parser, target]), 1, "no seeds");
     assert_eq!(faults(&[parser, ("fuzz/corpus/mpeg/one", "x")]), 1, "no target");
     assert_eq!(faults(&[("src/media/unlisted.rs", "")]), 1, "not listed");
+    assert_eq!(faults(&[("src/media/tta.rs", "")]), 1, "not listed");
     assert_eq!(parsers_are_fuzzed(&Tree::of(&[])).len(), 1, "no canary");
 }
