@@ -30,6 +30,8 @@ mod exact;
 mod fail2ban;
 #[path = "e2e/flood.rs"]
 mod flood;
+#[path = "e2e/intro.rs"]
+mod intro;
 #[path = "e2e/life.rs"]
 mod life;
 #[path = "e2e/limits.rs"]

@@ -1,5 +1,5 @@
-//! Ogg: whatever comes, the framer's promises hold. Unless the first byte is odd, what begins like a
-//! page gets the checksum it needs: mutations would hardly ever reach what stands behind it.
+//! Ogg: whatever comes, the framer's promises hold. Unless the first byte is odd, what begins like
+//! a page gets the checksum it needs: mutations would hardly ever reach what stands behind it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +15,8 @@ fuzz_target!(|input: &[u8]| {
     floe_fuzz::check_framer("application/ogg", &input);
 });
 
-/// Gives the page at the start of `bytes` its checksum, if a whole one stands there, and its length.
+/// Gives the page at the start of `bytes`, if a whole one stands there, its checksum; and tells its
+/// length.
 fn stamp(bytes: &mut [u8]) -> Option<usize> {
     let segments = usize::from(*bytes.get(26)?);
     let lengths = bytes.get(27..27 + segments)?;

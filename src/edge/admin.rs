@@ -2,7 +2,7 @@
 //! a source. Everything under `/admin` asks for a password first.
 
 use crate::base::CloseReason;
-use crate::domain::bus::{EdgeToIngest, Realm};
+use crate::domain::bus::{EdgeToIngest, MountInfo, Realm};
 use crate::proto::answer::{Answer, TEXT};
 use crate::proto::icecast::{AdminFault, AdminReply};
 use crate::proto::query;
@@ -98,11 +98,11 @@ async fn set_title(shared: &Shared, request: &Request, path: String) -> Answer {
     let title = Title::from_update(&update);
     let reply = {
         let mut core = shared.borrow_mut();
-        let carries = match core.paths.get(path.as_str()).and_then(|id| core.mounts.get(id)) {
-            Some(mount) => mount.info.carries_icy(),
+        let takes = match core.paths.get(path.as_str()).and_then(|id| core.mounts.get(id)) {
+            Some(mount) => takes_titles(&mount.info),
             None => return AdminFault::NoSource.answer(),
         };
-        if !carries {
+        if !takes {
             return AdminReply::MetadataNotAccepted.answer();
         }
         let asker = core.new_conn();
@@ -113,6 +113,14 @@ async fn set_title(shared: &Shared, request: &Request, path: String) -> Answer {
         Err(CloseReason::TitleRefused) => AdminReply::MetadataNotAccepted.answer(),
         Err(_) => AdminFault::NoSource.answer(),
     }
+}
+
+/// Whether a title can reach the listeners of a mount: between the bytes, or in an Ogg stream as a
+/// new link of its chain. Other containers have no place for one on the way.
+fn takes_titles(info: &MountInfo) -> bool {
+    let essence = info.content_type().split(';').next().unwrap_or_default().trim();
+    let chains = essence.to_ascii_lowercase().ends_with("ogg");
+    info.carries_icy() || (chains && info.settings.stream_titles)
 }
 
 async fn kill_source(shared: &Shared, path: String) -> Answer {

@@ -8,7 +8,6 @@ use crate::kit::random::Random;
 use crate::kit::server::{Server, Setup};
 use crate::kit::source::{Reel, Source};
 use crate::kit::tune::Tune;
-use crate::wait;
 
 /// A reel that begins at `first`, so that it cannot be taken for another.
 fn reel(first: u64) -> Reel {

@@ -1,6 +1,7 @@
 //! What a source or the administrator asks for while on air: titles, in all their forms, and the
 //! end of a source; and when listeners learn of it.
 
+use crate::kit::audio;
 use crate::kit::frames::frames;
 use crate::kit::http::{Talk, ask, authorization, get, get_as};
 use crate::kit::server::{Server, Setup};
@@ -194,7 +195,7 @@ fn titles_between_a_sources_own_bytes_are_taken_out_and_told() {
         (&b"StreamTitle='First';"[..], "First"),
         (b"StreamTitle='Bj\xf6rk - J\xf3ga';StreamUrl='http://a/';", "Björk - Jóga"),
         (b"", "Björk - Jóga"),
-        ("StreamTitle='Кино - Дом';".as_bytes(), "Кино - Дом"),
+        ("StreamTitle='It's; 'so'; Дом';".as_bytes(), "It's; 'so' ; Дом"),
     ] {
         // 375 frames are 144 stretches of 1,000 bytes; the block stands behind the first.
         for (at, stretch) in frames(sent, 375).chunks(1_000).enumerate() {
@@ -210,6 +211,44 @@ fn titles_between_a_sources_own_bytes_are_taken_out_and_told() {
     }
     assert_eq!((tune.ear.checker.jumps.len(), tune.ear.checker.tears), (0, 0));
     wait::until_true("the status says so too", || {
-        get(&server, "/status-json.xsl").json()["icestats"]["source"]["title"] == "Кино - Дом"
+        get(&server, "/status-json.xsl").json()["icestats"]["source"]["title"] == "It's; 'so'; Дом"
     });
+}
+
+/// Puts the start of an Ogg stream on air and sets a title; gives the answer's text, and whether a
+/// listener finds the title in the stream.
+fn title_into_ogg(settings: &str) -> (String, bool) {
+    let server = Setup::new().mount("/live", settings).start();
+    let file = std::fs::read(audio::ogg()).expect("it was made");
+    let line = authorization("source", &server.source_password);
+    let mut talk = Talk::to(&server);
+    talk.send(format!("PUT /live HTTP/1.1\r\n{line}Content-Type: audio/ogg\r\n\r\n"));
+    assert_eq!(talk.head().status, 200);
+    talk.send(&file[..100_000]);
+    wait_known(&server, "/live");
+    let mut ear = Talk::to(&server);
+    ear.send("GET /live HTTP/1.1\r\nIcy-MetaData: 1\r\n\r\n");
+    assert_eq!(ear.head().header("icy-metaint"), None);
+    let target = "/admin/metadata?mode=updinfo&mount=/live&artist=Floe&title=Out+of+band";
+    let answer = get_as(&server, target, "source", &server.source_password);
+    assert_eq!(answer.status, 200, "no error to an encoder that sets titles blindly");
+    talk.send(&file[100_000..200_000]);
+    drop(talk);
+    let mut heard = Vec::new();
+    // What came after the title is longer than this.
+    while heard.len() < 90_000 {
+        heard.extend(ear.some().expect("the mount lingers"));
+    }
+    let found = heard.windows(11).any(|part| part.eq_ignore_ascii_case(b"Out of band"));
+    (answer.text(), found)
+}
+
+#[test]
+fn a_title_becomes_a_link_of_an_ogg_stream_unless_the_mount_forbids_it() {
+    let (text, found) = title_into_ogg("burst = \"1s\"");
+    assert!(text.contains("<message>Metadata update successful</message>"), "{text}");
+    assert!(found, "the title is in the stream");
+    let (text, found) = title_into_ogg("stream_titles = false");
+    assert!(text.contains("<message>Mountpoint will not accept URL updates</message>"), "{text}");
+    assert!(!found, "the stream is as its source sends it");
 }

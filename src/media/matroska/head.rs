@@ -91,10 +91,10 @@ impl Draft {
 
     /// Whether `bytes` more would make the preamble too large.
     pub(super) fn is_full_with(&self, bytes: Option<usize>) -> bool {
-        // The head of a segment with unknown size.
-        const SEGMENT_BYTES: usize = 12;
+        // Heads of Segment and Info as they are written, longer than those that came maybe.
+        const HEADS_BYTES: usize = 24;
         let tracks_bytes = self.tracks.as_ref().map_or(0, |(whole, _)| whole.len());
-        let held = self.ebml.len() + SEGMENT_BYTES + self.info.len() + tracks_bytes;
+        let held = self.ebml.len() + HEADS_BYTES + self.info.len() + tracks_bytes;
         bytes.is_none_or(|bytes| held + bytes > PREAMBLE_BYTES_MAX)
     }
 
@@ -164,7 +164,7 @@ mod tests {
     fn a_head_of_more_than_a_preamble_is_full() {
         let mut draft = Draft::default();
         draft.take_ebml(&ebml_header("webm"));
-        let room = PREAMBLE_BYTES_MAX - 12 - ebml_header("webm").len();
+        let room = PREAMBLE_BYTES_MAX - 24 - ebml_header("webm").len();
         assert!(!draft.is_full_with(Some(room)) && draft.is_full_with(Some(room + 1)));
         assert!(draft.is_full_with(None));
     }

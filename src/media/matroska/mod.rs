@@ -14,6 +14,7 @@ mod clusters;
 mod ebml;
 mod head;
 mod level;
+mod resync;
 mod tags;
 #[cfg(test)]
 mod testing;
@@ -23,14 +24,12 @@ mod tracks;
 use super::format::{Format, Seam};
 use super::mean::Mean;
 use super::sniff::Sniffed;
-use super::{
-    Counters, Facts, Objection, Parser, Signature, Step, Tags, UNFRAMED_BYTES_MAX, UNIT_BYTES_MAX,
-};
+use super::{Counters, Facts, Objection, Parser, Signature, Step, Tags, UNIT_BYTES_MAX};
 use block::{Block, BlockHead};
 use clusters::Clusters;
 use ebml::{Element, Parsed, id};
 use head::Draft;
-use level::{Home, Level};
+use level::Level;
 use timeline::{Stamp, Timeline};
 use tracks::{Kind, Tracks};
 
@@ -323,98 +322,6 @@ impl Matroska {
             _ => BLOCK_BYTES_MAX,
         }
     }
-
-    /// No element where one is expected.
-    #[cold]
-    fn lose(&mut self, input: &[u8]) -> Step {
-        self.phase = Phase::Hunting;
-        self.level = Level::Cluster(None);
-        self.counters.resyncs += 1;
-        self.hunt(input)
-    }
-
-    /// Skips to the first place where the stream goes on, or may.
-    fn hunt(&mut self, input: &[u8]) -> Step {
-        match self.judge(input) {
-            Parsed::Incomplete => return Step::More,
-            Parsed::Whole(()) => match self.element(input) {
-                Some(Step::More) => return Step::More,
-                Some(step) => {
-                    self.phase = Phase::Locked;
-                    return step;
-                }
-                None => {}
-            },
-            Parsed::Nothing => {}
-        }
-        let allowed = input.len().min(self.junk_bytes_max() - self.unframed_bytes);
-        let junk = (1..allowed)
-            .find(|&at| !matches!(self.judge(&input[at..]), Parsed::Nothing))
-            .unwrap_or(allowed);
-        self.junk(junk)
-    }
-
-    /// Whether the stream goes on at the start of `input`: at a file's beginning, at a cluster, or
-    /// at a block of a known track with an element behind it. A random place passes for such a
-    /// block less than once in a hundred million.
-    fn judge(&self, input: &[u8]) -> Parsed<()> {
-        // First bytes of the four ids, for speed.
-        if !matches!(input.first(), None | Some(0x1A | 0x1F | 0xA0 | 0xA3)) {
-            return Parsed::Nothing;
-        }
-        let element = match Element::parse(input) {
-            Parsed::Whole(element) => element,
-            Parsed::Incomplete => return Parsed::Incomplete,
-            Parsed::Nothing => return Parsed::Nothing,
-        };
-        match element.id {
-            id::EBML => Parsed::Whole(()),
-            id::CLUSTER if self.tracks.is_some() => Parsed::Whole(()),
-            id::SIMPLE_BLOCK | id::BLOCK_GROUP if self.cluster_time.is_some() => {
-                self.judge_block(input, element)
-            }
-            _ => Parsed::Nothing,
-        }
-    }
-
-    /// Whether the block or group at the start of `input` is believed.
-    fn judge_block(&self, input: &[u8], element: Element) -> Parsed<()> {
-        let Some(bytes) = element.whole_bytes(self.block_bytes_max()) else {
-            return Parsed::Nothing;
-        };
-        let mut body = &input[element.header_bytes..];
-        if element.id == id::BLOCK_GROUP {
-            match Element::parse(body) {
-                Parsed::Whole(first) if first.id == id::BLOCK => body = &body[first.header_bytes..],
-                Parsed::Incomplete => return Parsed::Incomplete,
-                Parsed::Whole(_) | Parsed::Nothing => return Parsed::Nothing,
-            }
-        }
-        match self.known_block(body) {
-            Parsed::Whole(()) => {}
-            unsure => return unsure,
-        }
-        match Element::parse(input.get(bytes..).unwrap_or_default()) {
-            Parsed::Whole(next) if Home::of(next.id).is_some() => Parsed::Whole(()),
-            Parsed::Incomplete => Parsed::Incomplete,
-            Parsed::Whole(_) | Parsed::Nothing => Parsed::Nothing,
-        }
-    }
-
-    /// Junk after which the source is passed on unframed. Behind a damaged length the rest of a key
-    /// frame is junk, so a stream that was understood once is looked for as long as a block can be.
-    fn junk_bytes_max(&self) -> usize {
-        if self.tracks.is_some() { UNIT_BYTES_MAX } else { UNFRAMED_BYTES_MAX }
-    }
-
-    fn junk(&mut self, bytes: usize) -> Step {
-        self.counters.junk_bytes += bytes as u64;
-        self.unframed_bytes += bytes;
-        if self.phase == Phase::Hunting && self.unframed_bytes >= self.junk_bytes_max() {
-            self.phase = Phase::GivenUp;
-        }
-        Step::Junk { bytes }
-    }
 }
 
 impl Out {
@@ -491,7 +398,7 @@ impl Parser for Matroska {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Heard, Xorshift, hear, hear_every_way};
-    use super::super::{Framer, Retitled};
+    use super::super::{Framer, Retitled, UNFRAMED_BYTES_MAX};
     use super::testing::*;
     use super::*;
 

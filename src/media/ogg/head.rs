@@ -3,7 +3,7 @@
 //!
 //! A link begins with one first page for each stream; then come the other header pages of all
 //! streams, then data (RFC 3533, section 4, and the mappings of the codecs). How many header
-//! packets a stream has is its codec's word; a stream of an unknown codec has them until data comes.
+//! packets a stream has is its codec's word; one of an unknown codec has them until data comes.
 //! The head is complete when data comes and not before: links without any are never put out,
 //! because players that open one (FFmpeg's) take the whole stream for broken.
 

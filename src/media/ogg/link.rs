@@ -9,6 +9,10 @@ use super::stream::{Stream, Taken};
 use super::tail::Tail;
 use crate::media::{Signature, Tags};
 
+/// Numbers of streams that are remembered. Live players hold them for a link or two; one that finds
+/// its way in a recorded chain by numbers (libvorbisfile) loses links if any comes twice.
+const USED_MAX: usize = 64;
+
 /// See above. The default is the link before the first: it has no streams.
 #[derive(Debug, Default)]
 pub(super) struct Link {
@@ -21,6 +25,8 @@ pub(super) struct Link {
     tail: Option<Tail>,
     /// Whether its source sends no more of it.
     is_over: bool,
+    /// Numbers that streams went out with lately, this link's last.
+    used: Vec<u32>,
     pub(super) told: Told,
 }
 
@@ -35,19 +41,19 @@ pub(super) struct Told {
 }
 
 impl Link {
-    /// The link that `head` begins, and its pages as they go out. None of its streams has a number
-    /// that a stream of `before` went out with: players would take it for the same stream.
-    pub(super) fn begin(head: Head, before: &Self) -> (Self, Vec<u8>) {
-        let taken: Vec<u32> = before.streams.iter().map(|stream| stream.serial).collect();
-        let is_taken = head.serials().any(|serial| taken.contains(&serial));
+    /// The link that `head` begins behind `before`, and its pages as they go out. None of its
+    /// streams has a number that went out lately: players would take it for the same stream.
+    pub(super) fn begin(head: Head, before: &mut Self) -> (Self, Vec<u8>) {
+        let mut link = Self { used: std::mem::take(&mut before.used), ..Self::default() };
+        let is_used = head.serials().any(|serial| link.used.contains(&serial));
         // Skeleton names the other streams by their numbers: it goes if one of them changes.
-        let (begun, mut pages) = head.finish(!is_taken);
-        let serials = serials(&begun, &taken);
+        let (begun, mut pages) = head.finish(!is_used);
+        let serials = link.take_serials(&begun);
         let heads: Vec<_> = begun.iter().map(|one| head::packets(&pages, one.serial)).collect();
-        if is_taken {
+        if is_used {
             pages = renamed(&pages, &begun, &serials);
         }
-        let mut link = Self { told: told(&begun, &heads), ..Self::default() };
+        link.told = told(&begun, &heads);
         for ((begun, head), &serial) in begun.iter().zip(&heads).zip(&serials) {
             let identity = begun.codec.identify(head);
             let meter = identity.and_then(|identity| Meter::of(begun.codec, head, identity));
@@ -64,6 +70,39 @@ impl Link {
             _ => None,
         };
         (link, pages)
+    }
+
+    /// The numbers that `begun` go out with: their own, or the next that went out lately for nobody
+    /// and is not another one's.
+    fn take_serials(&mut self, begun: &[Begun]) -> Vec<u32> {
+        let mut serials = Vec::new();
+        for stream in begun {
+            let is_others = |serial| {
+                begun.iter().any(|other| other.serial == serial) && serial != stream.serial
+            };
+            let mut serial = stream.serial;
+            while self.used.contains(&serial) || is_others(serial) {
+                serial = serial.wrapping_add(1);
+            }
+            self.note_serial(serial);
+            serials.push(serial);
+        }
+        serials
+    }
+
+    /// The next number behind `serial` that did not go out lately.
+    pub(super) fn unused(&self, serial: u32) -> u32 {
+        let mut next = serial.wrapping_add(1);
+        while self.used.contains(&next) {
+            next = next.wrapping_add(1);
+        }
+        next
+    }
+
+    /// A stream goes out with the number `serial` from here on.
+    pub(super) fn note_serial(&mut self, serial: u32) {
+        self.used.push(serial);
+        self.used.drain(..self.used.len().saturating_sub(USED_MAX));
     }
 
     /// Takes a page of data; `None` if it is of none of the streams that still play. The ticks are
@@ -138,26 +177,6 @@ fn told(begun: &[Begun], heads: &[Vec<Vec<u8>>]) -> Told {
         signature: Some(Signature::of(&parts)),
         tags: tags(sound).or_else(|| tags(picture)).filter(|tags| !tags.is_empty()),
     }
-}
-
-/// The numbers that streams go out with: their own, or the next that is neither taken nor another
-/// one's.
-fn serials(begun: &[Begun], taken: &[u32]) -> Vec<u32> {
-    let mut serials: Vec<u32> = Vec::new();
-    for stream in begun {
-        let is_free = |serial: u32, serials: &[u32]| {
-            let own = serial == stream.serial;
-            !taken.contains(&serial)
-                && !serials.contains(&serial)
-                && (own || begun.iter().all(|other| other.serial != serial))
-        };
-        let mut serial = stream.serial;
-        while !is_free(serial, &serials) {
-            serial = serial.wrapping_add(1);
-        }
-        serials.push(serial);
-    }
-    serials
 }
 
 /// `pages` with the numbers `serials` for those of `begun`.

@@ -5,7 +5,7 @@
 //! head of the link; what goes out otherwise than it came is
 //! - nothing, for pages whose checksum is wrong or that belong to no stream of the link;
 //! - a last page for each stream that its source left unfinished, so that players know;
-//! - pages in another numbering, where a link would have a number of the one before, or the source
+//! - pages in another numbering, where a link would have a number that went out before, the source
 //!   counts back, or a title was put in from outside;
 //! - pages without the rest of a packet whose beginning is lost.
 //!
@@ -115,8 +115,8 @@ impl Ogg {
                 }
             }
             Seen::Damaged => {
-                // What begins like a page is Ogg, damaged or not: no reason to give up. Players drop
-                // such pages as well.
+                // What begins like a page is Ogg, damaged or not: no reason to give up. Players
+                // drop such pages as well.
                 self.counters.crc_errors += 1;
                 self.unframed_bytes = 0;
                 self.hunt(input)
@@ -194,7 +194,7 @@ impl Ogg {
         self.written.clear();
         self.link.end(&mut self.written);
         let rate = self.link.rate();
-        (self.link, self.preamble) = Link::begin(head, &self.link);
+        (self.link, self.preamble) = Link::begin(head, &mut self.link);
         self.written.extend_from_slice(&self.preamble);
         self.tags = self.link.told.tags.take();
         self.is_known = true;
@@ -294,8 +294,8 @@ impl Parser for Ogg {
         !self.written.is_empty()
     }
 
-    /// The link stays for its numbers, which the next one must not have, and to be ended in front of
-    /// the next head if it was not.
+    /// The link stays for its numbers, which the next one must not have, and to be ended in front
+    /// of the next head if it was not.
     fn next_source(&mut self) {
         self.link.close();
         let (link, preamble) = (std::mem::take(&mut self.link), std::mem::take(&mut self.preamble));
@@ -469,8 +469,8 @@ mod tests {
         assert_eq!(framer.counters().gaps, 1);
     }
 
-    /// Three pages of sound with a packet that begins on the first, fills the second and ends on the
-    /// third, between two pages without.
+    /// Three pages of sound with a packet that begins on the first, fills the second and ends on
+    /// the third, between two pages without.
     fn spanning() -> (Vec<u8>, [usize; 3]) {
         let mut maker = Maker::opus(7, "Song").sound(1);
         let mut starts = [0; 3];
@@ -590,11 +590,11 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_the_link_before_is_changed_on_the_way() {
+    fn a_number_that_went_out_before_is_changed_on_the_way() {
         let chain = [opus(1, 3), opus(1, 2), opus(1, 2)].concat();
         let (heard, _) = hear_every_way(OGG, &chain);
         let serials: Vec<_> = ids(&out(&heard)).into_iter().map(|(serial, _)| serial).collect();
-        assert_eq!(serials, [vec![1; 6], vec![2; 5], vec![1; 5]].concat());
+        assert_eq!(serials, [vec![1; 6], vec![2; 5], vec![3; 5]].concat());
         assert_eq!(heard.out.len(), chain.len());
         assert!(heard.heads[1].1.starts_with(b"OggS") && heard.heads[1].1[14] == 2);
     }
@@ -624,7 +624,7 @@ mod tests {
         framer.next_source(OGG);
         let fourth = hear(&mut framer, &stream, || 999);
         assert_eq!(ids(&out(&third))[0], (7, 0));
-        assert_eq!(ids(&out(&fourth))[..2], [(7, 4), (5, 0)]);
+        assert_eq!(ids(&out(&fourth))[..2], [(7, 4), (8, 0)]);
     }
 
     #[test]

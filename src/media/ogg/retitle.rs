@@ -2,8 +2,8 @@
 //! comments, that goes on with the same sound. Cold.
 //!
 //! A decoder that starts anew has to warm up, so the new link begins with the last packet that was
-//! heard. For Vorbis the next packet needs its second half, and by itself it plays nothing; for Opus
-//! it is declared as what to drop first. Decoders that heed this (libvorbis, libopus) lose and
+//! heard. For Vorbis the next packet needs its second half, and by itself it plays nothing; for
+//! Opus it is declared as what to drop first. Decoders that heed this (libvorbis, libopus) lose and
 //! repeat nothing; those that do not start anew (FFmpeg's, browsers') may repeat that one packet.
 //! RFC 7845 wants 80 ms to warm up, but that would be what the latter repeat.
 //!
@@ -33,6 +33,8 @@ impl Titled {
     /// For the link that `preamble` is the head of. `None` if that is not one stream of Vorbis or
     /// Opus alone, has no list of comments, or is in the middle of a packet too long to be kept.
     pub(super) fn of(link: &mut Link, preamble: &[u8], tags: &Tags) -> Option<Self> {
+        let serial = link.only()?.0.serial;
+        let serial = link.unused(serial);
         let (stream, tail) = link.only()?;
         tail.open()?;
         let mut head = packets(preamble, stream.serial);
@@ -43,7 +45,6 @@ impl Titled {
             head[0].get_mut(10..12)?.copy_from_slice(&skip.to_le_bytes());
             granule_base = granule_base.saturating_sub(i64::from(skip));
         }
-        let serial = stream.serial.wrapping_add(1);
         let mut pages = Vec::new();
         let mut next = Header { flags: FIRST, granule: 0, serial, sequence: 0 };
         for packet in &head {
@@ -54,10 +55,11 @@ impl Titled {
         fits.then_some(Self { head: pages, next, granule_base })
     }
 
-    /// Ends the present link and begins this one, which goes on with its sound. Appends to `written`
-    /// what those who listen get, and gives the new head.
+    /// Ends the present link and begins this one, which goes on with its sound. Appends to
+    /// `written` what those who listen get, and gives the new head.
     pub(super) fn begin(self, link: &mut Link, written: &mut Vec<u8>) -> Vec<u8> {
         let Self { head, mut next, granule_base } = self;
+        link.note_serial(next.serial);
         let Some((stream, tail)) = link.only() else { return head };
         stream.end(written);
         written.extend_from_slice(&head);

@@ -27,6 +27,7 @@ pub struct Setup {
     limits: String,
     log: String,
     mounts: String,
+    files: Vec<(&'static str, Vec<u8>)>,
     open_files: Option<u32>,
     variables: Vec<(&'static str, String)>,
     passed: Option<TcpListener>,
@@ -41,6 +42,7 @@ impl Setup {
             limits: String::new(),
             log: String::new(),
             mounts: String::new(),
+            files: Vec::new(),
             open_files: None,
             variables: Vec::new(),
             passed: None,
@@ -74,6 +76,12 @@ impl Setup {
     /// A mount and its lines.
     pub fn mount(mut self, path: &str, lines: &str) -> Self {
         add(&mut self.mounts, &format!("[mounts.\"{path}\"]\n{lines}"));
+        self
+    }
+
+    /// A file beside the configuration.
+    pub fn file(mut self, name: &'static str, bytes: Vec<u8>) -> Self {
+        self.files.push((name, bytes));
         self
     }
 
@@ -113,6 +121,9 @@ impl Setup {
              admin_password = \"{admin_password}\"\n{mounts}"
         );
         std::fs::write(folder.path().join("floe.toml"), config).expect("the folder is writable");
+        for (name, bytes) in &self.files {
+            std::fs::write(folder.path().join(name), bytes).expect("the folder is writable");
+        }
         let mut script = String::new();
         if let Some(limit) = self.open_files {
             script.push_str(&format!("ulimit -n {limit} && "));
