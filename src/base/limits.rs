@@ -151,6 +151,10 @@ pub const HASHING_THREADS_MAX: usize = 2;
 /// How often the source core looks at its mounts' deadlines.
 pub const MOUNT_TICK: Duration = Duration::from_millis(250);
 
+/// How often the control thread is told what a mount's parser has counted, if nothing else is new.
+/// With a thousand mounts that is two hundred messages a second; status pages are not read oftener.
+pub const COUNTS_EVERY: Duration = Duration::from_secs(5);
+
 /// How long the source core rests between two turns for each mount that lives, and at most. One
 /// mount is handled as its bytes come; a thousand send thousands of pieces a second, and a wake for
 /// each costs ten times what handling it costs. Five milliseconds are no delay beside a beat.

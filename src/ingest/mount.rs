@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::base::limits::{SOURCE_READ_BYTES, TITLES_KEPT_MAX};
+use crate::base::limits::{COUNTS_EVERY, SOURCE_READ_BYTES, TITLES_KEPT_MAX};
 use crate::base::{CloseReason, Moment, MountId};
 use crate::config::OnChange;
 use crate::domain::bus::{IngestToEdge, MountInfo, Outbox, StreamFacts, TitleAt, TitleBlock};
@@ -23,7 +23,8 @@ pub(super) struct Mount {
     /// What listeners hear last, once the stream has shown that it fits.
     pub(super) outro: Option<Arc<Intro>>,
     pub(super) machine: MountMachine,
-    pub(super) facts: StreamFacts,
+    facts: StreamFacts,
+    facts_told: Moment,
     stream: Stream,
     /// Takes metadata blocks out of the source's bytes, if it sends some.
     inline: Option<icy::Reader>,
@@ -48,6 +49,7 @@ impl Mount {
             info,
             machine,
             facts: StreamFacts::default(),
+            facts_told: Moment(0),
             stream,
             titles: VecDeque::new(),
             followers: (0..cores).map(|_| None).collect(),
@@ -225,13 +227,17 @@ impl Mount {
         }
     }
 
-    /// What the parser knows by now, if that is news.
-    pub(super) fn new_facts(&mut self) -> Option<StreamFacts> {
+    /// What the parser knows by now, if that is news; counts alone are news once in
+    /// [`COUNTS_EVERY`].
+    pub(super) fn new_facts(&mut self, now: Moment) -> Option<StreamFacts> {
         let facts = StreamFacts::of(self.stream.framer());
-        (facts != self.facts).then(|| {
-            self.facts = facts;
-            facts
-        })
+        let only_counts = StreamFacts { counters: self.facts.counters, ..facts } == self.facts;
+        let too_soon = only_counts && now.since(self.facts_told) < COUNTS_EVERY;
+        if too_soon || facts == self.facts {
+            return None;
+        }
+        (self.facts, self.facts_told) = (facts, now);
+        Some(facts)
     }
 
     /// Puts what is playing into the stream itself, where its container has a place for it and the

@@ -233,7 +233,8 @@ impl Stage {
         let ids: Vec<MountId> = self.mounts.keys().copied().collect();
         for id in ids {
             self.tell(id, Input::Tick, None, now);
-            if let Some(facts) = self.mounts.get_mut(&id).and_then(Mount::new_facts) {
+            let mount = self.mounts.get_mut(&id);
+            if let Some(facts) = mount.and_then(|mount| mount.new_facts(now)) {
                 self.to_control.post(IngestToControl::Facts(id, facts));
             }
         }
