@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,14 +29,15 @@ pub struct Broadcast {
 /// What the pump and its owner tell each other.
 #[derive(Debug, Default)]
 struct Told {
-    breaks_off: AtomicBool,
-    sent_bytes: AtomicUsize,
+    breaks_within: AtomicBool,
+    breaks_behind: AtomicBool,
+    holds: AtomicBool,
 }
 
 /// What became of a broadcast.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// All that the encoder made.
+    /// What was sent.
     pub bytes: Vec<u8>,
     /// Servers that refused it or let it go, with their words.
     pub lost: Vec<(Who, String)>,
@@ -83,9 +84,9 @@ impl Broadcast {
         }
     }
 
-    /// How many bytes were sent by now.
-    pub fn sent_bytes(&self) -> usize {
-        self.told.sent_bytes.load(Ordering::Acquire)
+    /// Sends nothing more from the next piece on, but stays connected.
+    pub fn hold(&self) {
+        self.told.holds.store(true, Ordering::Release);
     }
 
     /// Ends the encoder in order: it writes what belongs to the end of its stream.
@@ -93,9 +94,11 @@ impl Broadcast {
         self.stop()
     }
 
-    /// Closes the connections in the middle of what the encoder wrote last, then ends it.
-    pub fn break_off(mut self) -> Sent {
-        self.told.breaks_off.store(true, Ordering::Release);
+    /// Closes the connections behind what the encoder wrote last, or in its middle (`within`), then
+    /// ends it.
+    pub fn break_off(mut self, within: bool) -> Sent {
+        let told = if within { &self.told.breaks_within } else { &self.told.breaks_behind };
+        told.store(true, Ordering::Release);
         let pump = self.pump.take().expect("it is taken at the end only");
         pump.join().expect("the pump only sends")
     }
@@ -131,8 +134,12 @@ impl Drop for Broadcast {
 fn forward(mut from: ChildStdout, mut sinks: Vec<Sink>, mut sent: Sent, told: &Told) -> Sent {
     let mut buffer = vec![0; READ_BYTES];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let breaks_off = told.breaks_off.load(Ordering::Acquire);
-        let bytes = if breaks_off { &buffer[..count / 2] } else { &buffer[..count] };
+        let [holds, within, behind] = [&told.holds, &told.breaks_within, &told.breaks_behind]
+            .map(|flag| flag.load(Ordering::Acquire));
+        if holds {
+            continue;
+        }
+        let bytes = if within { &buffer[..count / 2] } else { &buffer[..count] };
         sent.bytes.extend_from_slice(bytes);
         sinks.retain_mut(|sink| match sink.talk.stream.write_all(bytes) {
             Ok(()) => true,
@@ -141,8 +148,7 @@ fn forward(mut from: ChildStdout, mut sinks: Vec<Sink>, mut sent: Sent, told: &T
                 false
             }
         });
-        told.sent_bytes.store(sent.bytes.len(), Ordering::Release);
-        if breaks_off {
+        if within || behind {
             break;
         }
     }

@@ -60,7 +60,16 @@ pub fn decode(scratch: &Path, format: &Format, bytes: &[u8]) -> Decoded {
         command.args(["-f", "s16le"]).arg(sound);
     }
     if format.carries.has_picture() {
-        command.args(["-map", "0:v:0", "-fps_mode", "passthrough", "-s", "8x8", "-vf", "setpts=N/TB"]);
+        command.args([
+            "-map",
+            "0:v:0",
+            "-fps_mode",
+            "passthrough",
+            "-s",
+            "8x8",
+            "-vf",
+            "setpts=N/TB",
+        ]);
         command.args(["-pix_fmt", "gray", "-f", "rawvideo"]).arg(&pictures);
     }
     let output = command.stdin(stdin).output().expect("ffmpeg is installed");

@@ -20,6 +20,12 @@ pub struct Format {
     pub in_browsers: bool,
     /// Whether listeners may ask for titles between the bytes.
     pub has_icy: bool,
+    /// Whether a frame goes out when it is whole. A transport stream goes out packet by packet, so
+    /// those who listen have the first half of a frame that its source breaks off in.
+    pub is_sent_whole: bool,
+    /// Whether ffmpeg has to be given each link of a chain alone: it plays chains of one track only,
+    /// and none of Speex, whoever wrote them.
+    pub is_cut_to_links: bool,
     /// Seconds after which the source begins a new stream within the connection.
     pub link_s: Option<u32>,
 }
@@ -79,6 +85,8 @@ const AUDIO: Format = Format {
     carries: Carries::Sound,
     in_browsers: false,
     has_icy: false,
+    is_sent_whole: true,
+    is_cut_to_links: false,
     link_s: None,
 };
 const VIDEO: Format = Format { carries: Carries::Picture, ..AUDIO };
@@ -189,6 +197,7 @@ pub const FORMATS: &[Format] = &[
         content_type: "audio/ogg",
         encoder: "{sound} -ac 1 -ar 16000 -flush_packets 1 -f s16le - | \
                   speexenc --rate 16000 --le --16bit - - 2>/dev/null",
+        is_cut_to_links: true,
         ..AUDIO
     },
     Format {
@@ -197,6 +206,7 @@ pub const FORMATS: &[Format] = &[
         content_type: "video/ogg",
         encoder: "{sound} {picture} -c:v libtheora -q:v 5 -g 15 -c:a libvorbis -q:a 3 \
                   -flush_packets 1 -f ogg -",
+        is_cut_to_links: true,
         ..VIDEO
     },
     Format {
@@ -206,6 +216,7 @@ pub const FORMATS: &[Format] = &[
         encoder: "{sound} -map 0:a -map 0:a -c:a:0 libvorbis -c:a:1 libopus -flush_packets 1 \
                   -f ogg -",
         carries: Carries::TwoSounds,
+        is_cut_to_links: true,
         ..AUDIO
     },
     Format {
@@ -266,6 +277,7 @@ pub const FORMATS: &[Format] = &[
         content_type: "video/mp2t",
         encoder: "{sound} {picture} -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt \
                   yuv420p -g 15 -c:a aac -flush_packets 1 -f mpegts -",
+        is_sent_whole: false,
         ..VIDEO
     },
     Format {
@@ -273,6 +285,7 @@ pub const FORMATS: &[Format] = &[
         mount: "ts-aac",
         content_type: "video/mp2t",
         encoder: "{sound} -c:a aac -b:a 96k -flush_packets 1 -f mpegts -",
+        is_sent_whole: false,
         ..AUDIO
     },
     Format {

@@ -2,6 +2,7 @@
 //! of both as one stream, without a word from the decoder and without a gap.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::decode::decode;
 use crate::formats::Format;
 use crate::listen::{Hears, record};
 use crate::station::Station;
-use crate::tail::Whole;
+use crate::tail::{Whole, links};
 use crate::wait;
 
 /// The first source is on air for so long before somebody listens: less than the burst, so that the
@@ -92,35 +93,49 @@ fn crossed(
         wait::pause(ON_AIR - LEAD);
         let (first, second) = match seam {
             Seam::Restart => {
-                let first = first.break_off().bytes;
+                let first = first.break_off(format.is_sent_whole).bytes;
                 wait::pause(AWAY);
                 (first, start())
             }
             Seam::Takeover => {
-                let bytes = first.sent_bytes();
+                // What it sends in the moment of the takeover may be heard or not.
+                first.hold();
                 let second = start();
-                (first.end().bytes[..bytes].to_vec(), second)
+                (first.end().bytes, second)
             }
         };
         wait::pause(ON_AIR);
-        (listener.join().expect("it only listens"), first, second.end())
+        let second = second.end();
+        (listener.join().expect("it only listens"), first, second)
     });
     if let Some((_, words)) = second.lost.first() {
         return Err(format!("the second source: {words}"));
     }
     let _alone = decoders.lock().expect("decoding does not panic");
     let scratch = tempfile::tempdir().expect("a writable temporary folder");
-    let play =
-        |bytes: &[u8]| decode(scratch.path(), format, &Whole::of(format.content_type, bytes).bytes);
-    let heard = play(&recording.bytes);
-    let off = heard.seconds[0] - play(&first).seconds[0] - play(&second.bytes).seconds[0];
-    let trouble = recording.trouble.iter().chain((!heard.said.is_empty()).then_some(&heard.said));
-    let trouble: Vec<_> = trouble.map(String::as_str).collect();
-    if trouble.is_empty() && off.abs() <= SECONDS_OFF_MAX {
-        return Ok(off);
+    let play = |bytes: &[u8]| played(scratch.path(), format, bytes);
+    let (heard_s, said) = play(&recording.bytes);
+    let off = heard_s - play(&first).0 - play(&second.bytes).0;
+    let trouble = recording.trouble.unwrap_or_default();
+    let found = match trouble.is_empty() && said.is_empty() {
+        true => Ok(off),
+        false => Err(format!("{off:+.2} s {trouble} {said}")),
+    };
+    let crossing = Crossing { format, seam, found };
+    if !crossing.is_smooth() {
+        keep(&mount, &recording.bytes);
     }
-    keep(&mount, &recording.bytes);
-    if trouble.is_empty() { Ok(off) } else { Err(format!("{off:+.2} s, {}", trouble.join("; "))) }
+    crossing.found
+}
+
+/// Seconds of sound in the first track of a stream, and what the decoder says of it.
+fn played(scratch: &Path, format: &Format, bytes: &[u8]) -> (f64, String) {
+    let whole = Whole::of(format.content_type, bytes);
+    let parts = if format.is_cut_to_links { links(&whole.bytes) } else { vec![&*whole.bytes] };
+    let decoded = parts.into_iter().map(|part| decode(scratch, format, part));
+    decoded.fold((0.0, String::new()), |(seconds, said), part| {
+        (seconds + part.seconds[0], said + &part.said)
+    })
 }
 
 /// The crossings in Markdown, two to a line.

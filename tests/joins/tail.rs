@@ -78,6 +78,23 @@ fn whole_packets(bytes: &[u8]) -> Vec<u8> {
     kept.flat_map(|(_, packet)| packet).copied().collect()
 }
 
+/// The links of a chained Ogg stream: each begins with pages that begin a track (RFC 3533, 6).
+pub fn links(bytes: &[u8]) -> Vec<&[u8]> {
+    let (mut links, mut from, mut at, mut begins) = (Vec::new(), 0, 0, true);
+    while let Some(&[b'O', b'g', b'g', b'S', _, flags, ..]) = bytes.get(at..at + 27) {
+        let begins_now = flags & 2 != 0;
+        if begins_now && !begins {
+            links.push(&bytes[from..at]);
+            from = at;
+        }
+        begins = begins_now;
+        let lengths = bytes[at + 27..].iter().take(usize::from(bytes[at + 26]));
+        at += 27 + lengths.map(|&length| usize::from(length) + 1).sum::<usize>();
+    }
+    links.push(&bytes[from..]);
+    links
+}
+
 /// What a packet carries behind its head and what fills it up.
 fn payload(packet: &[u8]) -> &[u8] {
     let has_filling = packet[3] & 0x20 != 0;
@@ -138,4 +155,21 @@ fn samples_are_cut_behind_their_head() {
     let bytes = [b"RIFF----WAVEdata----".as_slice(), &[0; 2 * SAMPLES_BYTES + 7]].concat();
     assert_eq!(whole_samples(&bytes).len(), bytes.len() - 7);
     assert_eq!(whole_samples(b"RIF"), b"");
+}
+
+#[test]
+fn a_chain_is_cut_to_its_links() {
+    let page = |flags: u8, lengths: &[u8]| {
+        let mut page = vec![0; 26];
+        page[..6].copy_from_slice(&[b'O', b'g', b'g', b'S', 0, flags]);
+        page.push(lengths.len() as u8);
+        page.extend_from_slice(lengths);
+        page.extend(lengths.iter().flat_map(|&length| vec![2; usize::from(length)]));
+        page
+    };
+    // Two tracks, then a link with one.
+    let first = [page(2, &[9]), page(2, &[3]), page(0, &[255, 255, 7]), page(4, &[])].concat();
+    let second = [page(2, &[9]), page(0, &[200])].concat();
+    assert_eq!(links(&[first.clone(), second.clone()].concat()), [first, second]);
+    assert_eq!(links(b""), [b""]);
 }
