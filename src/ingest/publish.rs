@@ -8,7 +8,7 @@ use crate::base::limits::{SOURCE_READ_BYTES, START_POINTS_APART, WINDOW_BYTES_MA
 use crate::config::Burst;
 use crate::domain::listener::{Edge, SyncPoint, Timeline};
 use crate::domain::preamble::Preambles;
-use crate::domain::seam::{Kind, Seam};
+use crate::domain::seam::{Fit, Kind};
 use crate::media::{Framer, Step};
 use crate::ring::Segment;
 
@@ -177,12 +177,12 @@ impl Stream {
     /// something else than before. Then nobody starts before the live edge any more.
     fn show(&mut self, taken: &mut Taken) {
         let kind = Kind::of(&self.framer);
-        let seam = self.kind.replace(kind).map_or(Seam::Smooth, |last| last.seam(kind, self.shown));
+        let fit = self.kind.replace(kind).map_or(Fit::Smooth, |last| last.fit(kind, self.shown));
         self.shown = true;
-        if seam != Seam::Smooth {
+        if fit != Fit::Smooth {
             self.publish_edge();
             self.timeline.begin(self.timeline.end());
-            (self.edge_starts, taken.seam) = (false, Some(seam));
+            (self.edge_starts, taken.seam) = (false, Some(fit));
         }
     }
 
@@ -366,8 +366,8 @@ mod tests {
         let other = [&[0xFF, 0xFB, 0x94, 0x64][..], &[0x55; 380]].concat().repeat(50);
         for (sent, content_type, seam) in [
             (&frames(40), "audio/mpeg", None),
-            (&other, "audio/mpeg", Some(Seam::Announced)),
-            (&vec![0x11; 100_000], "application/octet-stream", Some(Seam::Broken)),
+            (&other, "audio/mpeg", Some(Fit::Announced)),
+            (&vec![0x11; 100_000], "application/octet-stream", Some(Fit::Broken)),
         ] {
             stream.end_source(ms(0));
             stream.continue_with(content_type);
