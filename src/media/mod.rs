@@ -9,7 +9,7 @@
 //!
 //! A new format is one file here that implements [`Parser`] and one line in `FORMATS`.
 
-mod adts;
+pub mod adts;
 mod asc;
 mod comments;
 mod flac;
@@ -21,7 +21,7 @@ mod id3;
 mod latm;
 mod matroska;
 mod mean;
-mod mpeg;
+pub mod mpeg;
 mod mpegts;
 mod ogg;
 mod opaque;
