@@ -26,6 +26,7 @@ mod mpegts;
 mod ogg;
 mod opaque;
 mod pace;
+mod sbr;
 mod sniff;
 mod sync;
 mod tag;
