@@ -75,14 +75,13 @@ pub(super) enum Look<H> {
     Info,
 }
 
-/// What some bytes are, read as a header of any kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parsed<T> {
-    /// It is all there.
-    Whole(T),
+/// What some bytes are, read as a header.
+pub(super) enum Parsed<H> {
+    /// A whole header.
+    Header(H),
     /// Too few bytes to tell.
     Incomplete,
-    /// No such header.
+    /// No header.
     Nothing,
 }
 
@@ -92,6 +91,6 @@ impl<H: Header> Parsed<H> {
         if input.len() < H::BYTES && input.first().is_none_or(|&first| first == H::FIRST) {
             return Self::Incomplete;
         }
-        H::parse(input).map_or(Self::Nothing, Self::Whole)
+        H::parse(input).map_or(Self::Nothing, Self::Header)
     }
 }

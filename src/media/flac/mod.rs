@@ -186,9 +186,9 @@ impl Reading {
     fn look(&self, input: &[u8]) -> Found {
         match input.first() {
             Some(&frame::SYNC) => match FrameHeader::parse(input) {
-                Parsed::Whole(header) if self.info_for(header).is_some() => Found::Frame(header),
+                Parsed::Header(header) if self.info_for(header).is_some() => Found::Frame(header),
                 Parsed::Incomplete => Found::Undecided,
-                Parsed::Whole(_) | Parsed::Nothing => Found::Nothing,
+                Parsed::Header(_) | Parsed::Nothing => Found::Nothing,
             },
             Some(&ID3_MARK) => match tag::sight(input) {
                 Sight::Tag(bytes) => Found::Tag(bytes),
@@ -548,7 +548,7 @@ mod tests {
         let heard = hear(&mut framer, out, || out.len());
         assert_eq!((framer.counters().junk_bytes, framer.counters().gaps), (0, 0));
         let number = |&(at, _): &(usize, usize)| match FrameHeader::parse(&out[at..]) {
-            Parsed::Whole(header) => header.number,
+            Parsed::Header(header) => header.number,
             Parsed::Incomplete | Parsed::Nothing => panic!("no frame at {at}"),
         };
         heard.frames.iter().map(number).collect()

@@ -115,8 +115,7 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::header::Parsed;
-    use super::super::ebml::Element;
+    use super::super::ebml::{Element, Parsed};
     use super::super::testing::{audio_entry, ebml_header, element, number};
     use super::*;
 

@@ -22,13 +22,12 @@ mod timeline;
 mod tracks;
 
 use super::format::{Format, Seam};
-use super::header::Parsed;
 use super::mean::Mean;
 use super::sniff::Sniffed;
 use super::{Counters, Facts, Objection, Parser, Signature, Step, Tags, UNIT_BYTES_MAX};
 use block::{Block, BlockHead};
 use clusters::Clusters;
-use ebml::{Element, id};
+use ebml::{Element, Parsed, id};
 use head::Draft;
 use level::Level;
 use timeline::{Stamp, Timeline};

@@ -61,7 +61,10 @@ pub(super) enum Seen<'a> {
     /// What may become one.
     More,
     /// What begins like a page, and is none: its checksum is wrong.
-    Damaged,
+    Damaged {
+        /// How long the page would be.
+        bytes: usize,
+    },
     /// Nothing that begins like a page.
     Nothing,
 }
@@ -74,7 +77,10 @@ pub(super) fn see(input: &[u8]) -> Seen<'_> {
         Sniffed::Yes => {}
     }
     let Some(page) = Page::framed(input) else { return Seen::More };
-    if page.number(CHECKSUM_AT) == checksum(page.bytes) { Seen::Page(page) } else { Seen::Damaged }
+    match page.number(CHECKSUM_AT) == checksum(page.bytes) {
+        true => Seen::Page(page),
+        false => Seen::Damaged { bytes: page.bytes.len() },
+    }
 }
 
 /// Whether `input` begins like a page, or may.
