@@ -35,11 +35,20 @@ impl Preambles {
     }
 
     /// From `at` on newcomers need `bytes`. What says the same as the newest does not replace it: a
-    /// decoder that has it must not get it again.
-    pub fn renew(&mut self, bytes: &[u8], at: u64, tail: u64) {
-        if self.kept.back().map_or(&[][..], |newest| &newest.bytes) != bytes {
+    /// decoder that has it must not get it again. Says whether it is news.
+    pub fn renew(&mut self, bytes: &[u8], at: u64, tail: u64) -> bool {
+        let is_news = self.kept.back().map_or(&[][..], |newest| &newest.bytes) != bytes;
+        if is_news {
             self.push(PreambleAt { at, bytes: Arc::new(bytes.to_vec()) }, tail);
         }
+        is_news
+    }
+
+    /// Where the oldest one holds from, if older ones may have had to give way: before this place
+    /// nobody can start, because what a decoder would need there is forgotten.
+    pub fn known_from(&self) -> u64 {
+        let oldest = self.kept.front().filter(|_| self.kept.len() == PREAMBLES_KEPT_MAX);
+        oldest.map_or(0, |oldest| oldest.at)
     }
 
     /// The newest `count`, oldest first.
@@ -96,10 +105,11 @@ mod tests {
     #[test]
     fn what_says_the_same_is_not_news() {
         let mut preambles = Preambles::default();
-        for (at, bytes) in (1..).zip([&b""[..], b"one", b"one", b"", b"", b"one"]) {
-            preambles.renew(bytes, at, 0);
+        let told = [(&b""[..], false), (b"one", true), (b"one", false), (b"", true), (b"", false)];
+        for (at, (bytes, is_news)) in (1..).zip(told) {
+            assert_eq!(preambles.renew(bytes, at, 0), is_news);
         }
-        assert_eq!(preambles.last(9).count(), 3);
+        assert_eq!(preambles.last(9).count(), 2);
     }
 
     #[test]
@@ -112,5 +122,8 @@ mod tests {
             many.push(PreambleAt { at, bytes: Arc::default() }, 0);
         }
         assert_eq!(many.last(100).count(), PREAMBLES_KEPT_MAX);
+        // What was forgotten although bytes need it is said; what none needs is not worth a word.
+        assert_eq!(many.known_from(), 100 - PREAMBLES_KEPT_MAX as u64);
+        assert_eq!(preambles(50).known_from(), 0);
     }
 }

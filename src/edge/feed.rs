@@ -102,7 +102,7 @@ impl Feed {
         if self.ready {
             self.timeline.advance(end, starts, START_POINTS_APART);
             self.window.trim(keep_from);
-            self.timeline.trim(self.window.tail());
+            self.trim_points();
         }
     }
 
@@ -120,6 +120,12 @@ impl Feed {
     /// Newcomers are sent something else first, from its offset on.
     pub fn preamble(&mut self, preamble: PreambleAt) {
         self.preambles.push(preamble, self.window.tail());
+        self.trim_points();
+    }
+
+    /// Forgets where nobody can start any more: where the bytes are gone, or what a decoder needs.
+    fn trim_points(&mut self) {
+        self.timeline.trim(self.window.tail().max(self.preambles.known_from()));
     }
 
     /// The live edge.

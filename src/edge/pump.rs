@@ -128,6 +128,7 @@ fn send_range<W: Transmit>(row: &mut Row<W>, feed: &Feed, end: u64) -> Sent {
 mod tests {
     use super::super::testing::{self, Studio, Taker, bytes_of};
     use super::*;
+    use crate::base::limits::PREAMBLES_KEPT_MAX;
     use crate::config::Lag;
     use std::sync::Arc;
     use std::time::Duration;
@@ -367,6 +368,23 @@ mod tests {
                 assert_eq!(row.wire.taken, wanted, "{interval} {bite}");
             }
         }
+    }
+
+    #[test]
+    fn in_a_chain_of_short_links_nobody_starts_where_the_head_is_forgotten() {
+        let mut studio = Studio::new();
+        let mut feed = studio.feed();
+        let head = |link: u8| [link; 4];
+        for link in 0..40 {
+            studio.preamble(&head(link), &mut feed);
+            studio.publish(100, &mut feed);
+        }
+        // The mount's burst would begin with the first link.
+        let mut row = testing::row(1, usize::MAX, 0, NOW);
+        drain(&mut row, &feed);
+        let oldest = 40 - PREAMBLES_KEPT_MAX as u8;
+        let from = u64::from(oldest) * 100;
+        assert_eq!(row.wire.taken, [&head(oldest)[..], &bytes_of(from..4_000)].concat());
     }
 
     #[test]

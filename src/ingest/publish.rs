@@ -122,15 +122,14 @@ impl Stream {
                 Step::Frame { duration_us, starts, rewritten, .. } => {
                     if !self.shown {
                         self.show(taken);
-                        self.remember_preamble();
+                        self.remember_preamble(taken);
                     }
                     self.frame(bytes, starts, rewritten, now);
                     self.play(duration_us, now);
                 }
                 Step::Head { .. } => {
                     self.show(taken);
-                    self.head(now);
-                    taken.preambles += 1;
+                    self.head(taken, now);
                     taken.tags = self.framer.take_tags().or(taken.tags.take());
                 }
                 Step::Tag { .. } => taken.tags = self.framer.take_tags().or(taken.tags.take()),
@@ -166,11 +165,11 @@ impl Stream {
 
     /// What newcomers need first is new from here on; those who are on get it in the stream, where
     /// the format has a place for it.
-    fn head(&mut self, now: Moment) {
+    fn head(&mut self, taken: &mut Taken, now: Moment) {
         self.publish_edge();
         self.tape.append(self.framer.written(), now);
         self.appended |= !self.framer.written().is_empty();
-        self.remember_preamble();
+        self.remember_preamble(taken);
     }
 
     /// The stream shows what it is: after another source, or with another head, that may be
@@ -187,8 +186,9 @@ impl Stream {
     }
 
     /// The parser's preamble holds from here on.
-    fn remember_preamble(&mut self) {
-        self.preambles.renew(self.framer.preamble(), self.tape.end(), self.tape.tail());
+    fn remember_preamble(&mut self, taken: &mut Taken) {
+        let (at, tail) = (self.tape.end(), self.tape.tail());
+        taken.preambles += usize::from(self.preambles.renew(self.framer.preamble(), at, tail));
     }
 
     /// Publishes what was appended as a new live edge.
@@ -201,7 +201,7 @@ impl Stream {
         let starts = std::mem::take(&mut self.edge_starts);
         self.timeline.advance(end, starts, START_POINTS_APART);
         self.tape.trim(self.keep_from());
-        self.timeline.trim(self.tape.tail());
+        self.timeline.trim(self.tape.tail().max(self.preambles.known_from()));
         self.edges.push(Edge { end, starts });
     }
 
