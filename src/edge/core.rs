@@ -342,7 +342,7 @@ impl Core {
                     mount.table.feed.stop();
                     self.to_ingest.post(EdgeToIngest::Unsubscribe(id));
                 }
-            } else if !mount.table.is_active() {
+            } else {
                 mount.table.sweep(elapsed, now);
             }
             active |= mount.table.is_active();

@@ -16,7 +16,7 @@ use crate::domain::listener::overdue;
 
 use super::feed::Feed;
 use super::pump::{Visit, visit};
-use super::row::{Row, Transmit};
+use super::row::{JOINING, Row, Transmit};
 
 /// A row that left and why.
 pub type Departure<W> = (Row<W>, CloseReason);
@@ -238,12 +238,14 @@ impl<W: Transmit> Table<W> {
         });
     }
 
-    /// Looks at a part of the rows of a silent mount, so that each is seen once in
-    /// [`SILENT_SWEEP`]: who has left, or stayed too long, is marked.
+    /// Looks at a part of the rows that are sent nothing, so that each is seen once in
+    /// [`SILENT_SWEEP`]: who has left, or stayed too long, is marked. These are all rows of a silent
+    /// mount, and those that wait for a start point while bytes come.
     pub fn sweep(&mut self, elapsed: Duration, now: Moment) {
         if self.rows.is_empty() {
             return;
         }
+        let is_silent = !self.is_active();
         let due = self.rows.len() as f64 * elapsed.as_secs_f64() / SILENT_SWEEP.as_secs_f64();
         self.sweep_carry = (self.sweep_carry + due).min(self.rows.len() as f64);
         let mut found = false;
@@ -251,6 +253,9 @@ impl<W: Transmit> Table<W> {
             self.sweep_carry -= 1.0;
             self.sweep_cursor = (self.sweep_cursor + 1) % self.rows.len();
             let row = &mut self.rows[self.sweep_cursor];
+            if !is_silent && row.offset != JOINING {
+                continue;
+            }
             let rules = &self.feed.rules;
             let (joined, took) = (row.joined_s, row.took_s);
             let left = row.wire.peer_left().then_some(CloseReason::PeerLeft);
@@ -537,6 +542,23 @@ mod tests {
             }
             assert_eq!((pump.slow, pump.table.len()), (1, stay), "{lag:?}");
         }
+    }
+
+    #[test]
+    fn who_waits_for_a_start_point_is_missed_when_gone_though_bytes_come() {
+        let mut pump = Pump::with(100);
+        assert_eq!(pump.table.rows[40].offset, JOINING);
+        pump.table.rows[40].wire.left = true;
+        // Who has a place is sent bytes, which tells sooner.
+        pump.table.rows[41].offset = 0;
+        pump.table.rows[41].wire.left = true;
+        pump.publish(1_000);
+        assert!(pump.table.is_active());
+        for _ in 0..62 {
+            pump.table.sweep(Duration::from_millis(500), pump.now);
+        }
+        assert_eq!(pump.table.rows[40].closing, Some(CloseReason::PeerLeft));
+        assert_eq!(pump.table.rows[41].closing, None);
     }
 
     #[test]
