@@ -32,6 +32,20 @@ fn adts() -> Vec<u8> {
     })
 }
 
+/// AAC LC at 22.05 kHz, where every block is looked at for SBR.
+fn adts_at_a_low_rate() -> Vec<u8> {
+    let mut stream = adts();
+    let mut at = 0;
+    while at < stream.len() {
+        stream[at + 2] = 0x5C;
+        let bytes = usize::from(stream[at + 4]) << 3 | usize::from(stream[at + 5] >> 5);
+        // The block ends as a block does.
+        stream[at + bytes - 1] = 0x07;
+        at += bytes;
+    }
+    stream
+}
+
 /// FLAC at 44.1 kHz in stereo: a hundred frames of 8 KB whose bodies are random bytes.
 fn flac() -> Vec<u8> {
     let frame = |number: u8| {
@@ -168,6 +182,11 @@ fn mp3_in_sync(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn adts_in_sync(bencher: Bencher<'_, '_>) {
     bench(bencher, "audio/aac", &adts());
+}
+
+#[divan::bench]
+fn adts_looked_at_for_sbr(bencher: Bencher<'_, '_>) {
+    bench(bencher, "audio/aac", &adts_at_a_low_rate());
 }
 
 #[divan::bench]

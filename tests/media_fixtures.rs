@@ -5,6 +5,8 @@ use floe::media::{Counters, Facts, Framer, Step};
 
 const TAGGED_MP3: &[u8] = include_bytes!("fixtures/media/tagged-vbr.mp3");
 const LIVE_AAC: &[u8] = include_bytes!("fixtures/media/live.aac");
+const HE_AAC: &[u8] = include_bytes!("fixtures/media/he.aac");
+const HE_AAC_V2: &[u8] = include_bytes!("fixtures/media/he-v2.aac");
 const DEMO_LOOP: &[u8] = include_bytes!("../src/ingest/demo/loop.mp3");
 
 /// Feeds all of `stream`; gives the time it plays in microseconds and the bytes that wait for more.
@@ -60,6 +62,22 @@ fn a_live_aac_stream_is_heard_from_the_middle_of_a_frame_on() {
         (facts.codec, facts.sample_rate, facts.channels),
         (Some("AAC"), Some(32_000), Some(2))
     );
+}
+
+#[test]
+fn he_aac_is_told_by_its_blocks_and_shown_as_players_put_it_out() {
+    for (stream, channels) in [(HE_AAC, Some(2)), (HE_AAC_V2, None)] {
+        let mut framer = Framer::for_content_type("audio/aacp");
+        hear(&mut framer, &stream[..1_000]);
+        let signature = framer.signature();
+        let (_, left) = hear(&mut framer, &stream[1_000..]);
+        assert_eq!(left, 0);
+        let facts = framer.facts();
+        assert_eq!((facts.codec, facts.sample_rate), (Some("HE-AAC"), Some(44_100)));
+        // Whether one channel is parametric stereo, only its decoder finds.
+        assert_eq!((facts.channels, facts.frame_us), (channels, Some(46_439)));
+        assert_eq!(framer.signature(), signature, "the same decoder goes on");
+    }
 }
 
 #[test]

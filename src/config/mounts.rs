@@ -72,7 +72,7 @@ pub struct MountSettings {
 /// What happens to a listener who is further behind than `lag_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
-    /// It is moved to the live edge, at a sync point.
+    /// It is moved to the live edge, at a start point.
     Skip,
     /// It is dropped.
     Drop,

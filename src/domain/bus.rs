@@ -81,7 +81,7 @@ impl MountInfo {
 fn is_container(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let kind = essence.rsplit('/').next().unwrap_or("");
-    ["ogg", "x-ogg", "webm", "x-matroska", "x-matroska-3d"].contains(&kind)
+    ["ogg", "x-ogg", "webm", "matroska", "x-matroska", "x-matroska-3d"].contains(&kind)
 }
 
 /// A title and its ICY block, built once and shared by all listeners.
@@ -521,7 +521,9 @@ mod tests {
 
     #[test]
     fn containers_with_titles_of_their_own_get_no_blocks_between_their_bytes() {
-        for content_type in ["audio/ogg; codecs=opus", "Application/OGG", "video/webm"] {
+        let containers = ["audio/ogg; codecs=opus", "Application/OGG", "video/webm"];
+        let matroska = ["audio/matroska", "video/x-matroska"];
+        for content_type in containers.into_iter().chain(matroska) {
             assert!(is_container(content_type), "{content_type}");
         }
         for content_type in ["audio/mpeg", "audio/aac", "", ";", "audio/flac"] {

@@ -39,6 +39,11 @@ impl Timeline {
         self.end
     }
 
+    /// The newest start point.
+    pub fn newest(&self) -> Option<SyncPoint> {
+        self.points.back().copied()
+    }
+
     /// Published bytes now reach `end`. If `starts` a player can start with the first of them, so
     /// the old edge is a start point. Points closer than `apart` to the last are left out.
     pub fn advance(&mut self, end: SyncPoint, starts: bool, apart: Duration) {

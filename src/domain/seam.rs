@@ -15,7 +15,7 @@ pub struct Kind {
 
 /// How the next part of a stream fits the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seam {
+pub enum Fit {
     /// As if nothing had happened.
     Smooth,
     /// Other codec parameters, which the stream itself announces to those who are on.
@@ -36,15 +36,15 @@ impl Kind {
 
     /// How `next` follows this. A stream that changes within one source (`same_source`) and
     /// announces it does what it likes: only what cannot be announced is a seam.
-    pub fn seam(self, next: Self, same_source: bool) -> Seam {
+    pub fn fit(self, next: Self, same_source: bool) -> Fit {
         if self.format != next.format {
-            return Seam::Broken;
+            return Fit::Broken;
         }
         match self.signature == next.signature {
-            true => Seam::Smooth,
-            false if !next.goes_on => Seam::Broken,
-            false if same_source => Seam::Smooth,
-            false => Seam::Announced,
+            true => Fit::Smooth,
+            false if !next.goes_on => Fit::Broken,
+            false if same_source => Fit::Smooth,
+            false => Fit::Announced,
         }
     }
 }
@@ -70,17 +70,17 @@ mod tests {
     #[test]
     fn the_same_parameters_join_smoothly_whatever_the_bitrate_mode() {
         let one = mp3(0xFFFB_9064);
-        assert_eq!(one.seam(mp3(0xFFFB_9064), false), Seam::Smooth);
-        assert_eq!(one.seam(mp3(0xFFFB_90C4), false), Seam::Smooth);
+        assert_eq!(one.fit(mp3(0xFFFB_9064), false), Fit::Smooth);
+        assert_eq!(one.fit(mp3(0xFFFB_90C4), false), Fit::Smooth);
     }
 
     #[test]
     fn other_parameters_are_announced_by_frames_and_another_format_breaks() {
         let one = mp3(0xFFFB_9064);
-        assert_eq!(one.seam(mp3(0xFFFB_9464), false), Seam::Announced);
-        assert_eq!(one.seam(mp3(0xFFFB_9464), true), Seam::Smooth);
+        assert_eq!(one.fit(mp3(0xFFFB_9464), false), Fit::Announced);
+        assert_eq!(one.fit(mp3(0xFFFB_9464), true), Fit::Smooth);
         let bytes = kind("application/octet-stream", b"bytes of no known kind");
-        assert_eq!(one.seam(bytes, false), Seam::Broken);
-        assert_eq!(bytes.seam(bytes, false), Seam::Smooth);
+        assert_eq!(one.fit(bytes, false), Fit::Broken);
+        assert_eq!(bytes.fit(bytes, false), Fit::Smooth);
     }
 }

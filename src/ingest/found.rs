@@ -1,7 +1,7 @@
 //! What a source's bytes bring besides the stream: values on their way from the stream to its mount
 //! and from there to everyone. Source core.
 
-use crate::domain::seam::Seam;
+use crate::domain::seam::Fit;
 use crate::media::{Objection, Tags};
 use crate::proto::title::Title;
 
@@ -10,12 +10,12 @@ use crate::proto::title::Title;
 pub struct Taken {
     /// Bytes that were not audio.
     pub junk: u64,
-    /// Preambles that came, from the last this many of [`Stream::preambles`].
+    /// Preambles that came, which are the last this many of those that the stream keeps.
     pub preambles: usize,
     /// What the stream says is playing.
     pub tags: Option<Tags>,
-    /// The source sends something else than the one before it.
-    pub seam: Option<Seam>,
+    /// The source sends something else than the one before it, and how that fits.
+    pub seam: Option<Fit>,
     /// The stream cannot be served.
     pub objection: Option<Objection>,
 }

@@ -9,7 +9,7 @@ use crate::config::OnChange;
 use crate::domain::bus::{IngestToEdge, MountInfo, Outbox, StreamFacts, TitleAt, TitleBlock};
 use crate::domain::intro::Intro;
 use crate::domain::mount::MountMachine;
-use crate::domain::seam::Seam;
+use crate::domain::seam::Fit;
 use crate::media::{Retitled, Tags};
 use crate::proto::icy::{self, IcyStep};
 use crate::proto::title::{Title, TitleTags};
@@ -147,8 +147,8 @@ impl Mount {
         }
         news.objection = news.objection.or(taken.objection);
         self.show(news);
-        if let Some(seam) = taken.seam {
-            self.begin_anew(seam, outboxes);
+        if let Some(fit) = taken.seam {
+            self.begin_anew(fit, outboxes);
             return;
         }
         if taken.preambles > 0 {
@@ -177,9 +177,9 @@ impl Mount {
 
     /// Newcomers start behind the seam only: the cores are told so, or their burst would be bytes
     /// of the stream before. Those who are on go on with it if their players can.
-    fn begin_anew(&mut self, seam: Seam, outboxes: &mut [Outbox<IngestToEdge>]) {
+    fn begin_anew(&mut self, fit: Fit, outboxes: &mut [Outbox<IngestToEdge>]) {
         let resets = self.info.settings.on_change == OnChange::Reset;
-        if seam == Seam::Broken || resets {
+        if fit == Fit::Broken || resets {
             let (mount, reason) = (self.id(), CloseReason::FormatChanged);
             outboxes.iter_mut().for_each(|outbox| {
                 outbox.post(IngestToEdge::Release { mount, reason });

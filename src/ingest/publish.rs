@@ -8,7 +8,7 @@ use crate::base::limits::{SOURCE_READ_BYTES, START_POINTS_APART, WINDOW_BYTES_MA
 use crate::config::Burst;
 use crate::domain::listener::{Edge, SyncPoint, Timeline};
 use crate::domain::preamble::Preambles;
-use crate::domain::seam::{Kind, Seam};
+use crate::domain::seam::{Fit, Kind};
 use crate::media::{Framer, Step};
 use crate::ring::Segment;
 
@@ -141,15 +141,20 @@ impl Stream {
     /// Appends one unit of the stream.
     #[inline]
     fn frame(&mut self, bytes: &[u8], starts: bool, rewritten: bool, now: Moment) {
-        if starts {
-            let since_edge = self.media_us - self.timeline.end().media_us;
-            if self.appended && since_edge >= START_POINTS_APART.as_micros() as u64 {
-                self.publish_edge();
-            }
-            self.edge_starts |= !self.appended;
+        if starts && self.is_far_from_last_start() {
+            self.publish_edge();
+            self.edge_starts = true;
         }
         self.tape.append(if rewritten { self.framer.written() } else { bytes }, now);
         self.appended = true;
+    }
+
+    /// Whether a start point here is not too near to the one before.
+    fn is_far_from_last_start(&self) -> bool {
+        let apart_us = START_POINTS_APART.as_micros() as u64;
+        let pending = self.edge_starts.then(|| self.timeline.end());
+        let last = pending.or_else(|| self.timeline.newest());
+        last.is_none_or(|last| self.media_us - last.media_us >= apart_us)
     }
 
     /// Accounts for a unit's playing time.
@@ -176,12 +181,12 @@ impl Stream {
     /// something else than before. Then nobody starts before the live edge any more.
     fn show(&mut self, taken: &mut Taken) {
         let kind = Kind::of(&self.framer);
-        let seam = self.kind.replace(kind).map_or(Seam::Smooth, |last| last.seam(kind, self.shown));
+        let fit = self.kind.replace(kind).map_or(Fit::Smooth, |last| last.fit(kind, self.shown));
         self.shown = true;
-        if seam != Seam::Smooth {
+        if fit != Fit::Smooth {
             self.publish_edge();
             self.timeline.begin(self.timeline.end());
-            (self.edge_starts, taken.seam) = (false, Some(seam));
+            (self.edge_starts, taken.seam) = (false, Some(fit));
         }
     }
 
@@ -357,6 +362,57 @@ mod tests {
         assert_eq!(stream.timeline().start(BURST, 0), Some(end.offset - 5_000));
     }
 
+    /// Where a player can start in what `stream` becomes, by its parser, 100 ms apart at least.
+    fn starts(content_type: &str, stream: &[u8]) -> Vec<u64> {
+        let mut framer = Framer::for_content_type(content_type);
+        let (mut rest, mut out, mut played_us) = (stream, 0, 0);
+        let mut starts: Vec<(u64, u64)> = Vec::new();
+        loop {
+            let step = framer.step(rest);
+            let bytes = match step {
+                Step::More => return starts.into_iter().map(|(at, _)| at).collect(),
+                Step::Frame { bytes, duration_us, starts: true, .. } => {
+                    if starts.last().is_none_or(|(_, last)| played_us - last >= 100_000) {
+                        starts.push((out, played_us));
+                    }
+                    played_us += u64::from(duration_us);
+                    bytes
+                }
+                Step::Frame { bytes, duration_us, .. } => {
+                    played_us += u64::from(duration_us);
+                    bytes
+                }
+                Step::Head { .. } => 0,
+                Step::Tag { .. } | Step::Junk { .. } => 0,
+            };
+            let rewritten = matches!(step, Step::Frame { rewritten: true, .. } | Step::Head { .. });
+            out += if rewritten { framer.written().len() as u64 } else { bytes as u64 };
+            rest = &rest[step.taken()..];
+        }
+    }
+
+    #[test]
+    fn rare_start_points_are_kept_however_bytes_arrive() {
+        let samples: [(&str, &[u8]); 3] = [
+            ("video/mp2t", &include_bytes!("../../fuzz/corpus/mpegts/h264-aac")[1..]),
+            ("video/mp2t", &include_bytes!("../../fuzz/corpus/mpegts/mp3")[1..]),
+            ("video/webm", &include_bytes!("../../fuzz/corpus/matroska/film-live")[1..]),
+        ];
+        for (content_type, sample) in samples {
+            let wanted = starts(content_type, sample);
+            assert!(!wanted.is_empty(), "{content_type}");
+            for piece_bytes in [1, 100, 188, 1_000, sample.len()] {
+                let mut stream = Stream::new(content_type, LAG_BYTES, BURST);
+                for piece in sample.chunks(piece_bytes) {
+                    stream.take(piece, ms(0));
+                }
+                // What ends at a start point cannot be told before more bytes come.
+                let found: Vec<u64> = stream.timeline().points().map(|p| p.offset).collect();
+                assert_eq!(found, wanted, "{content_type} in pieces of {piece_bytes}");
+            }
+        }
+    }
+
     #[test]
     fn after_a_seam_nobody_starts_before_it() {
         let mut stream = mp3();
@@ -366,8 +422,8 @@ mod tests {
         let other = [&[0xFF, 0xFB, 0x94, 0x64][..], &[0x55; 380]].concat().repeat(50);
         for (sent, content_type, seam) in [
             (&frames(40), "audio/mpeg", None),
-            (&other, "audio/mpeg", Some(Seam::Announced)),
-            (&vec![0x11; 100_000], "application/octet-stream", Some(Seam::Broken)),
+            (&other, "audio/mpeg", Some(Fit::Announced)),
+            (&vec![0x11; 100_000], "application/octet-stream", Some(Fit::Broken)),
         ] {
             stream.end_source(ms(0));
             stream.continue_with(content_type);

@@ -174,7 +174,7 @@ impl Stage {
         let fits = |file: &&Arc<Intro>| Some(file.format()) == shown.format;
         let (intro, outro) =
             (self.shelf.intro(&mount.info.settings), self.shelf.outro(&mount.info.settings));
-        if !(intro.iter().all(|file| fits(file)) && outro.iter().all(|file| fits(file))) {
+        if !intro.iter().chain(&outro).all(fits) {
             tracing::warn!(
                 mount = %mount.info.path,
                 stream = shown.format.unwrap_or("unknown"),

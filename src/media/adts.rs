@@ -1,10 +1,11 @@
 //! HOT PATH. ADTS, the framing in which AAC is streamed (ISO/IEC 13818-7, 6.2, and 14496-3,
 //! 1.A.3.2): header fields, frame length and duration. MPEG-2 and MPEG-4, with and without CRC.
-//! Decodes no audio and looks into no raw data block. Source core.
+//! Decodes no audio; how HE-AAC is told is `sbr.rs`. Source core.
 
 use super::asc::SAMPLE_RATES;
 use super::format::{Format, Seam, boxed};
-use super::header::Header;
+use super::header::{Header, Look};
+use super::sbr::SbrVote;
 use super::sync::{FrameSync, sniff};
 
 /// The format's row in the table.
@@ -38,12 +39,13 @@ const FRAME_BYTES_MAX: usize = (1 << 13) - 1;
 const HEADER_BYTES: usize = 7;
 
 /// The header's 56 bits, most significant first, checked by [`Header::parse`]: the sample rate
-/// index is one of the table, and the frame is longer than its header.
+/// index is one of the table, and the frame is longer than its header. Above them stands
+/// [`HAS_SBR`], which no header tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AdtsHeader(u64);
 
 impl Header for AdtsHeader {
-    type Notes = ();
+    type Notes = SbrVote;
 
     const BYTES: usize = HEADER_BYTES;
     const FIRST: u8 = 0xFF;
@@ -84,22 +86,43 @@ impl Header for AdtsHeader {
         SAMPLE_RATES.get(self.rate_index() as usize).copied().unwrap_or(u32::MAX)
     }
 
+    #[inline]
+    fn look(self, frame: &[u8], notes: &mut SbrVote) -> Look<Self> {
+        let mut header = self;
+        if self.sample_rate() <= SBR_RATE_MAX && self.blocks() == 1 {
+            let block = frame.get(self.header_bytes()..).unwrap_or_default();
+            header.0 |= if notes.count(block) { HAS_SBR } else { 0 };
+        }
+        Look::Frame { header, starts: true }
+    }
+
+    fn output_rate(self) -> Option<u32> {
+        Some(self.sample_rate() * if self.has_sbr() { 2 } else { 1 })
+    }
+
     /// ADTS names no bitrate: every AAC frame has its own length.
     #[inline]
     fn nominal_kbps(self) -> Option<u32> {
         None
     }
 
-    /// Configuration 0 leaves the layout to an element within the raw data; 7 is 7.1.
+    /// Configuration 0 leaves the layout to an element within the raw data; 7 is 7.1. One channel
+    /// with SBR may be parametric stereo, which only a decoder of SBR finds.
     fn channels(self) -> Option<u8> {
         match self.0 >> 30 & 0b111 {
             0 => None,
+            1 if self.has_sbr() => None,
             7 => Some(8),
             few => Some(few as u8),
         }
     }
 
     fn codec(self) -> Option<&'static str> {
+        Some(if self.has_sbr() { "HE-AAC" } else { "AAC" })
+    }
+
+    /// A decoder that knows SBR needs no new start to find it.
+    fn family(self) -> Option<&'static str> {
         Some("AAC")
     }
 }
@@ -107,6 +130,10 @@ impl Header for AdtsHeader {
 impl AdtsHeader {
     fn rate_index(self) -> u64 {
         self.0 >> 34 & 0b1111
+    }
+
+    fn has_sbr(self) -> bool {
+        self.0 & HAS_SBR != 0
     }
 
     /// Raw data blocks in the frame, 1 to 4.
@@ -121,6 +148,10 @@ impl AdtsHeader {
     }
 }
 
+/// Whether the stream was found to have SBR.
+const HAS_SBR: u64 = 1 << 63;
+/// In Hz. Players look for SBR that nothing announces only where its output is 48 kHz at most.
+const SBR_RATE_MAX: u32 = 24_000;
 /// Sync word and layer, which is always zero.
 const SYNC_MASK: u64 = 0xFFF6 << 40;
 const SYNC_WORD: u64 = 0xFFF0 << 40;

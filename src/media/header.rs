@@ -75,13 +75,14 @@ pub(super) enum Look<H> {
     Info,
 }
 
-/// What some bytes are, read as a header.
-pub(super) enum Parsed<H> {
-    /// A whole header.
-    Header(H),
+/// What some bytes are, read as a header of any kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parsed<T> {
+    /// It is all there.
+    Whole(T),
     /// Too few bytes to tell.
     Incomplete,
-    /// No header.
+    /// No such header.
     Nothing,
 }
 
@@ -91,6 +92,6 @@ impl<H: Header> Parsed<H> {
         if input.len() < H::BYTES && input.first().is_none_or(|&first| first == H::FIRST) {
             return Self::Incomplete;
         }
-        H::parse(input).map_or(Self::Nothing, Self::Header)
+        H::parse(input).map_or(Self::Nothing, Self::Whole)
     }
 }

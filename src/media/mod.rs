@@ -7,9 +7,9 @@
 //! [`PREAMBLE_BYTES_MAX`](crate::base::limits::PREAMBLE_BYTES_MAX); the caller keeps the bytes that
 //! were not taken yet. Runs on the source core, once per source and unit.
 //!
-//! A new format is one file here that implements [`Parser`] and one line in `FORMATS`.
+//! A new format is one file here that implements `Parser` and one line in `FORMATS`.
 
-pub mod adts;
+mod adts;
 mod asc;
 mod comments;
 mod flac;
@@ -21,11 +21,12 @@ mod id3;
 mod latm;
 mod matroska;
 mod mean;
-pub mod mpeg;
+mod mpeg;
 mod mpegts;
 mod ogg;
 mod opaque;
 mod pace;
+mod sbr;
 mod sniff;
 mod sync;
 mod tag;

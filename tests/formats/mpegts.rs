@@ -40,7 +40,7 @@ const FAMILIES: &[Family] = &[
     family("-c:v libx264 -g 10 -x264-params aud=1 -an", Some("H.264"), None, None),
     family(
         "-c:v libx265 -x265-params log-level=none -preset ultrafast -g 12 -c:a ac3",
-        Some("HEVC"),
+        Some("H.265"),
         Some("AC-3"),
         None,
     ),

@@ -93,7 +93,7 @@ impl FrameHeader {
             number_bytes,
             bytes: crc_at + 1,
         };
-        Parsed::Header(read)
+        Parsed::Whole(read)
     }
 
     /// Whether a frame with this header can be of the same stream as one with `other`. The way
@@ -236,7 +236,7 @@ mod tests {
 
     fn parse(bytes: &[u8]) -> Option<FrameHeader> {
         match FrameHeader::parse(bytes) {
-            Parsed::Header(header) => Some(header),
+            Parsed::Whole(header) => Some(header),
             Parsed::Incomplete | Parsed::Nothing => None,
         }
     }

@@ -167,7 +167,7 @@ mod tests {
         let mut bytes = vec![0xFF, 0xF8, sizes, format, 0];
         bytes.push(crc.checksum(&bytes));
         match FrameHeader::parse(&bytes) {
-            Parsed::Header(header) => header,
+            Parsed::Whole(header) => header,
             Parsed::Incomplete | Parsed::Nothing => panic!("{bytes:02x?}"),
         }
     }

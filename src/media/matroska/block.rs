@@ -2,7 +2,8 @@
 //! within the cluster, and whether a decoder can start with it. The frames in it, laced or not, are
 //! never looked at. Source core.
 
-use super::ebml::{Children, Element, Parsed, id, number};
+use super::super::header::Parsed;
+use super::ebml::{Children, Element, id, number};
 
 /// A block that is all there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,7 +81,8 @@ impl Clusters {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ebml::{Children, Element, Parsed, unsigned};
+    use super::super::super::header::Parsed;
+    use super::super::ebml::{Children, Element, unsigned};
     use super::super::testing::block as simple_block;
     use super::*;
 

@@ -1,6 +1,8 @@
 //! EBML (RFC 8794), the grammar below Matroska: element ids, sizes and the few kinds of values that
 //! heads hold. What an element means is none of its business. Source core.
 
+use super::super::header::Parsed;
+
 /// The head of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Element {
@@ -10,17 +12,6 @@ pub(super) struct Element {
     pub(super) header_bytes: usize,
     /// Bytes of the body; `None` if it ends where something stands that cannot be in it.
     pub(super) body_bytes: Option<u64>,
-}
-
-/// What some bytes are, read as one thing of this grammar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parsed<T> {
-    /// The thing, whole.
-    Whole(T),
-    /// Too few bytes to tell.
-    Incomplete,
-    /// Something else.
-    Nothing,
 }
 
 impl Element {

@@ -115,7 +115,8 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ebml::{Element, Parsed};
+    use super::super::super::header::Parsed;
+    use super::super::ebml::Element;
     use super::super::testing::{audio_entry, ebml_header, element, number};
     use super::*;
 

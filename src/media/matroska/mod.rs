@@ -22,12 +22,13 @@ mod timeline;
 mod tracks;
 
 use super::format::{Format, Seam};
+use super::header::Parsed;
 use super::mean::Mean;
 use super::sniff::Sniffed;
 use super::{Counters, Facts, Objection, Parser, Signature, Step, Tags, UNIT_BYTES_MAX};
 use block::{Block, BlockHead};
 use clusters::Clusters;
-use ebml::{Element, Parsed, id};
+use ebml::{Element, id};
 use head::Draft;
 use level::Level;
 use timeline::{Stamp, Timeline};

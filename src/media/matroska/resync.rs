@@ -5,8 +5,9 @@
 //! point of giving up, so that the verdicts do not depend on how the bytes were cut on the way
 //! here.
 
+use super::super::header::Parsed;
 use super::super::{Step, UNFRAMED_BYTES_MAX, UNIT_BYTES_MAX};
-use super::ebml::{Element, Parsed, id};
+use super::ebml::{Element, id};
 use super::level::{Home, Level};
 use super::{Matroska, Phase};
 

@@ -1,6 +1,7 @@
 //! The tracks of a stream: which of them players start with, which one tells the time, and what
 //! they say of their codecs. Source core.
 
+use super::super::asc::{AudioConfig, Bits};
 use super::super::{Facts, Signature};
 use super::ebml::{Child, Children, id, rounded, unsigned};
 
@@ -128,12 +129,12 @@ impl Track {
             key.extend_from_slice(part);
         }
         let sample_rate = u32::try_from(output_rate.unwrap_or(rate)).ok();
-        let is_sbr = output_rate.is_some_and(|output| output > rate) || is_sbr(private);
+        let is_sbr = output_rate.is_some_and(|output| output > rate);
         Some(Self {
             number,
             kind,
             frame_ns: fields.find_unsigned(id::DEFAULT_DURATION),
-            codec: codec_name(&codec_id, is_sbr),
+            codec: codec_name(&codec_id, private, is_sbr),
             sample_rate: sample_rate.filter(|rate| *rate > 0),
             channels: u8::try_from(channels).ok().filter(|channels| *channels > 0),
             key,
@@ -172,18 +173,16 @@ fn flac_without_sums(private: &[u8]) -> Option<[&[u8]; 2]> {
     Some([private.get(8..12)?, private.get(18..22)?])
 }
 
-/// Whether an AudioSpecificConfig (ISO/IEC 14496-3, section 1.6.2.1) begins with the object types
-/// SBR or PS.
-fn is_sbr(private: &[u8]) -> bool {
-    private.first().is_some_and(|first| matches!(first >> 3, 5 | 29))
-}
-
-/// What [`Facts`] call the codec of a CodecID.
-fn codec_name(codec_id: &str, is_sbr: bool) -> Option<&'static str> {
-    let known = CODECS.iter().find(|(prefix, _)| codec_id.starts_with(prefix));
-    match known.map(|(_, name)| *name) {
-        Some("AAC") if is_sbr => Some("HE-AAC"),
-        name => name,
+/// What [`Facts`] call the codec of a CodecID. AAC tells in its AudioSpecificConfig which one it
+/// is, or by an output rate above the core's (`is_sbr`).
+fn codec_name(codec_id: &str, private: &[u8], is_sbr: bool) -> Option<&'static str> {
+    let (_, name) = *CODECS.iter().find(|(prefix, _)| codec_id.starts_with(prefix))?;
+    if name != "AAC" {
+        return Some(name);
+    }
+    match AudioConfig::parse(&mut Bits::new(private)).map(|config| config.codec) {
+        Some("AAC") | None if is_sbr => Some("HE-AAC"),
+        told => told.or(Some(name)),
     }
 }
 
@@ -244,6 +243,8 @@ mod tests {
         for (codec_id, private, name) in [
             ("A_AAC", &[0x12, 0x10][..], Some("AAC")),
             ("A_AAC", &[0x2B, 0x92, 0x08], Some("HE-AAC")),
+            ("A_AAC", &[0xEB, 0x8A, 0x08], Some("HE-AAC v2")),
+            ("A_AAC", b"", Some("AAC")),
             ("A_PCM/INT/LIT", b"", Some("PCM")),
             ("A_EAC3", b"", Some("E-AC-3")),
             ("A_QUACK", b"", None),

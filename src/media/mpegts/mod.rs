@@ -32,11 +32,7 @@ use stream::Stream;
 pub(super) const FORMAT: Format = Format {
     name: "MPEG-TS",
     content_types: &["video/mp2t", "audio/mp2t", "video/m2ts"],
-    sniff: |input| match stands(input, PACKET_BYTES, SYNCS) {
-        Stands::Yes => Sniffed::Yes,
-        Stands::Maybe => Sniffed::Maybe,
-        Stands::No => Sniffed::No,
-    },
+    sniff: |input| packets_stand(input, PACKET_BYTES, SYNCS),
     seam: Seam::Frames,
     make: || Box::<MpegTs>::default(),
 };
@@ -74,26 +70,17 @@ enum Phase {
     GivenUp,
 }
 
-/// Whether packets stand somewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stands {
-    Yes,
-    /// As far as there are bytes.
-    Maybe,
-    No,
-}
-
 /// Whether `count` packets of `length` bytes begin at the start of `input`.
 #[inline]
-fn stands(input: &[u8], length: usize, count: usize) -> Stands {
+fn packets_stand(input: &[u8], length: usize, count: usize) -> Sniffed {
     for at in (0..count).map(|index| index * length) {
         match input.get(at) {
             Some(&SYNC_BYTE) => {}
-            Some(_) => return Stands::No,
-            None => return Stands::Maybe,
+            Some(_) => return Sniffed::No,
+            None => return Sniffed::Maybe,
         }
     }
-    Stands::Yes
+    Sniffed::Yes
 }
 
 impl MpegTs {
@@ -111,30 +98,30 @@ impl MpegTs {
             (Phase::Hunting, _) => {}
         }
         match self.judge(input) {
-            Stands::Maybe => Step::More,
-            Stands::Yes => {
+            Sniffed::Maybe => Step::More,
+            Sniffed::Yes => {
                 (self.phase, self.was_locked, self.unframed_bytes) = (Phase::Locked, true, 0);
                 self.step(input)
             }
-            Stands::No => {
+            Sniffed::No => {
                 let allowed = input.len().min(UNFRAMED_BYTES_MAX - self.unframed_bytes);
-                let found = (1..allowed).find(|&at| self.judge(&input[at..]) != Stands::No);
+                let found = (1..allowed).find(|&at| self.judge(&input[at..]) != Sniffed::No);
                 self.skip(found.unwrap_or(allowed))
             }
         }
     }
 
     /// Whether packets stand at the start of `input`; notes those of another length.
-    fn judge(&mut self, input: &[u8]) -> Stands {
-        let verdict = stands(input, PACKET_BYTES, SYNCS);
-        if self.was_locked || verdict == Stands::Yes || self.objection.is_some() {
+    fn judge(&mut self, input: &[u8]) -> Sniffed {
+        let verdict = packets_stand(input, PACKET_BYTES, SYNCS);
+        if self.was_locked || verdict == Sniffed::Yes || self.objection.is_some() {
             return verdict;
         }
-        let others = OTHER_LENGTHS.map(|length| stands(input, length, OTHER_SYNCS));
-        if others.contains(&Stands::Yes) {
+        let others = OTHER_LENGTHS.map(|length| packets_stand(input, length, OTHER_SYNCS));
+        if others.contains(&Sniffed::Yes) {
             self.objection = Some(Objection::PacketLength);
-        } else if others.contains(&Stands::Maybe) {
-            return Stands::Maybe;
+        } else if others.contains(&Sniffed::Maybe) {
+            return Sniffed::Maybe;
         }
         verdict
     }

@@ -38,8 +38,8 @@ pub(super) enum Codec {
     Mpeg2,
     Mpeg4,
     H264,
-    Hevc,
-    Vvc,
+    H265,
+    H266,
     Av1,
     /// Layers I to III: only a frame tells which.
     MpegAudio,
@@ -100,8 +100,8 @@ impl Codec {
             0x10 => Self::Mpeg4,
             0x11 => Self::Latm,
             0x1B => Self::H264,
-            0x24 => Self::Hevc,
-            0x33 => Self::Vvc,
+            0x24 => Self::H265,
+            0x33 => Self::H266,
             0x81 => Self::Ac3,
             0x82 | 0x8A => Self::Dts,
             0x87 => Self::Eac3,
@@ -131,8 +131,8 @@ impl Codec {
     }
 
     fn is_video(self) -> bool {
-        use Codec::{Av1, H264, Hevc, Mpeg1, Mpeg2, Mpeg4, Vvc};
-        matches!(self, Mpeg1 | Mpeg2 | Mpeg4 | H264 | Hevc | Vvc | Av1)
+        use Codec::{Av1, H264, H265, H266, Mpeg1, Mpeg2, Mpeg4};
+        matches!(self, Mpeg1 | Mpeg2 | Mpeg4 | H264 | H265 | H266 | Av1)
     }
 
     /// Its label in [`Facts`](super::super::Facts), if it alone tells.
@@ -142,8 +142,8 @@ impl Codec {
             Self::Mpeg2 => "MPEG-2",
             Self::Mpeg4 => "MPEG-4",
             Self::H264 => "H.264",
-            Self::Hevc => "HEVC",
-            Self::Vvc => "VVC",
+            Self::H265 => "H.265",
+            Self::H266 => "H.266",
             Self::Av1 => "AV1",
             Self::MpegAudio => return None,
             Self::Adts | Self::Latm => "AAC",
@@ -166,7 +166,7 @@ impl Codec {
             // IDR picture and sequence parameter set (H.264, table 7-1).
             Self::H264 => |header| matches!(header & 0x1F, 5 | 7),
             // Random access pictures, and video and sequence parameter sets (H.265, table 7-1).
-            Self::Hevc => |header| matches!(header >> 1 & 0x3F, 16..=23 | 32 | 33),
+            Self::H265 => |header| matches!(header >> 1 & 0x3F, 16..=23 | 32 | 33),
             _ => return true,
         };
         body.windows(4).any(|code| code[..3] == [0, 0, 1] && starts(code[3]))
@@ -207,7 +207,7 @@ mod tests {
             0x0F, 0xE1, 0x01, 0xF0, 0x03, 0x0A, 0x01, 0x00, // AAC with a descriptor
             0x1B, 0xE1, 0x02, 0xF0, 0x00, // H.264
             0x03, 0xE1, 0x03, 0xF0, 0x00, // MPEG audio
-            0x24, 0xE1, 0x04, 0xF0, 0x00, // HEVC
+            0x24, 0xE1, 0x04, 0xF0, 0x00, // H.265
         ])
         .unwrap();
         let (aac, h264) =
@@ -253,9 +253,9 @@ mod tests {
         assert!(starts(Codec::Mpeg2, 0xB3) && all(Codec::Mpeg2) == 1);
         assert!(starts(Codec::H264, 0x67) && starts(Codec::H264, 0x65));
         assert_eq!(all(Codec::H264), 2 * 8, "types 5 and 7 of 32");
-        assert!(starts(Codec::Hevc, 0x40) && starts(Codec::Hevc, 0x26));
-        assert!(!starts(Codec::Hevc, 0x02), "a trailing picture");
-        assert_eq!(all(Codec::Hevc), 10 * 4, "ten types of 64");
+        assert!(starts(Codec::H265, 0x40) && starts(Codec::H265, 0x26));
+        assert!(!starts(Codec::H265, 0x02), "a trailing picture");
+        assert_eq!(all(Codec::H265), 10 * 4, "ten types of 64");
         assert!(starts(Codec::Mpeg4, 0xB0) && !starts(Codec::Mpeg4, 0xB6));
         for codec in [Codec::Adts, Codec::Av1] {
             assert!(codec.starts_with(&[]), "{codec:?} is not looked into");

@@ -487,7 +487,7 @@ mod tests {
         let (heard, framer) = hear_every_way(TS, &mux.out);
         assert_eq!(heard.heads.len(), 2);
         assert_eq!(heard.heads[1].0, before);
-        assert_eq!(framer.facts().video_codec, Some("HEVC"));
+        assert_eq!(framer.facts().video_codec, Some("H.265"));
     }
 
     #[test]

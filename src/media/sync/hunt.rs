@@ -86,7 +86,7 @@ impl<H: Header> FrameSync<H> {
             Sight::None => {}
         }
         let first = match Parsed::<H>::of(input) {
-            Parsed::Header(first) => first,
+            Parsed::Whole(first) => first,
             Parsed::Incomplete => return Verdict::Undecided,
             Parsed::Nothing => return self.judge_free_format(input),
         };
@@ -94,9 +94,9 @@ impl<H: Header> FrameSync<H> {
         let mut frames_bytes = first.frame_bytes();
         for _ in 0..if is_known { 1 } else { 2 } {
             match Parsed::<H>::of(input.get(frames_bytes..).unwrap_or_default()) {
-                Parsed::Header(next) if next.continues(first) => frames_bytes += next.frame_bytes(),
+                Parsed::Whole(next) if next.continues(first) => frames_bytes += next.frame_bytes(),
                 Parsed::Incomplete => return Verdict::Undecided,
-                Parsed::Header(_) | Parsed::Nothing => return Verdict::Nothing,
+                Parsed::Whole(_) | Parsed::Nothing => return Verdict::Nothing,
             }
         }
         Verdict::Frame(first)
