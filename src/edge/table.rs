@@ -239,8 +239,8 @@ impl<W: Transmit> Table<W> {
     }
 
     /// Looks at a part of the rows that are sent nothing, so that each is seen once in
-    /// [`SILENT_SWEEP`]: who has left, or stayed too long, is marked. These are all rows of a silent
-    /// mount, and those that wait for a start point while bytes come.
+    /// [`SILENT_SWEEP`]: who has left, or stayed too long, is marked. These are all rows of a
+    /// silent mount, and those that wait for a start point while bytes come.
     pub fn sweep(&mut self, elapsed: Duration, now: Moment) {
         if self.rows.is_empty() {
             return;

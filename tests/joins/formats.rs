@@ -185,8 +185,8 @@ pub const FORMATS: &[Format] = &[
         mount: "ogg-flac-songs",
         content_type: "audio/ogg",
         encoder: "{sound} {song} -flush_packets 1 -f s16le - | flac -s -f --ogg \
-                  --no-padding --force-raw-format --endian=little --sign=signed --channels=2 --bps=16 \
-                  --sample-rate={rate} -T title=\"Song $song\" -c -",
+                  --no-padding --force-raw-format --endian=little --sign=signed --channels=2 \
+                  --bps=16 --sample-rate={rate} -T title=\"Song $song\" -c -",
         in_browsers: true,
         link_s: Some(5),
         ..AUDIO

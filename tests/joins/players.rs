@@ -58,8 +58,8 @@ pub fn mpv(url: &str, scratch: &Path) -> Result<(), String> {
     }
 }
 
-/// VLC joins `url`. Its own limit of time counts from where the stream's time begins, so it is ended
-/// when what it plays, which it writes to a file, is long enough.
+/// VLC joins `url`. Its own limit of time counts from where the stream's time begins, so it is
+/// ended when what it plays, which it writes to a file, is long enough.
 pub fn vlc(url: &str, scratch: &Path) -> Result<(), String> {
     let sound = scratch.join("vlc.wav");
     // Left by the join before.

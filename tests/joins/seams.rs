@@ -24,8 +24,8 @@ const ON_AIR: Duration = Duration::from_secs(8);
 const AWAY: Duration = Duration::from_secs(1);
 /// How long the listener stays: all of both, and an encoder that starts slowly.
 const STAYS: Duration = Duration::from_secs(20);
-/// How much of the sound may be lost or won at a seam, in seconds: the unit that was broken off, and
-/// what an encoder cuts off or adds at its beginning.
+/// How much of the sound may be lost or won at a seam, in seconds: the unit that was broken off,
+/// and what an encoder cuts off or adds at its beginning.
 const SECONDS_OFF_MAX: f64 = 0.3;
 
 /// How one source follows another.

@@ -1,6 +1,6 @@
-//! Where a recording ends. A listener leaves in the middle of a unit, which no decoder may be blamed
-//! for: what is cut off is exactly the unit whose end was not heard, and nothing a decoder says of
-//! the rest is forgiven.
+//! Where a recording ends. A listener leaves in the middle of a unit, which no decoder may be
+//! blamed for: what is cut off is exactly the unit whose end was not heard, and nothing a decoder
+//! says of the rest is forgiven.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
