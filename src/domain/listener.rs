@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::{CloseReason, Moment};
 use crate::config::{Burst, Lag};
 
-/// A place in the stream where a player can start, and when it was published.
+/// A place in a mount's stream, by bytes and by playing time: a start point, or the live edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncPoint {
     /// Offset in the mount's stream.

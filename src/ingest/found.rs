@@ -10,7 +10,7 @@ use crate::proto::title::Title;
 pub struct Taken {
     /// Bytes that were not audio.
     pub junk: u64,
-    /// Preambles that came, from the last this many of [`Stream::preambles`].
+    /// Preambles that came, which are the last this many of those that the stream keeps.
     pub preambles: usize,
     /// What the stream says is playing.
     pub tags: Option<Tags>,

@@ -7,7 +7,7 @@
 //! [`PREAMBLE_BYTES_MAX`](crate::base::limits::PREAMBLE_BYTES_MAX); the caller keeps the bytes that
 //! were not taken yet. Runs on the source core, once per source and unit.
 //!
-//! A new format is one file here that implements [`Parser`] and one line in `FORMATS`.
+//! A new format is one file here that implements `Parser` and one line in `FORMATS`.
 
 mod adts;
 mod asc;

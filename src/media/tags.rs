@@ -1,7 +1,7 @@
 //! What a stream says is playing, in whatever tags its format has.
 
 /// Texts of a tag, in UTF-8 as decoded; neither trimmed nor rid of control characters, each at most
-/// [`TEXT_BYTES_MAX`] bytes.
+/// [`TITLE_BYTES_MAX`](crate::base::limits::TITLE_BYTES_MAX) bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags {
     /// The title alone.

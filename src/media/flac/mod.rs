@@ -14,6 +14,7 @@
 
 mod frame;
 mod head;
+mod writing;
 
 use super::comments;
 use super::format::{Format, Seam};
@@ -26,6 +27,7 @@ use super::tag::{self, Sight};
 use super::{Counters, Facts, Parser, Signature, Step, Tags};
 use frame::FrameHeader;
 use head::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, MARK, STREAMINFO_BYTES, StreamInfo};
+use writing::Writing;
 
 /// The format's row in the table.
 pub(super) const FORMAT: Format = Format {
@@ -108,19 +110,6 @@ struct Attempt {
     /// Checksum of the first `summed` bytes.
     crc: u16,
     summed: usize,
-}
-
-/// What listeners have got.
-#[derive(Debug, Default)]
-struct Writing {
-    /// Head for newcomers.
-    preamble: Vec<u8>,
-    /// The last frame, if it was numbered anew. Its room is kept.
-    frame: Vec<u8>,
-    /// The number that the next frame has to listeners. `None` before the first.
-    next_number: Option<u64>,
-    /// What is added to the present source's numbers, with wrap-around.
-    offset: u64,
 }
 
 /// What stands at some place.
@@ -382,35 +371,6 @@ impl Attempt {
     }
 }
 
-impl Writing {
-    /// Makes the head of `info` and `comments`, and says whether it is another one than before.
-    fn changes_head(&mut self, info: StreamInfo, comments: &[u8]) -> bool {
-        info.write_head(comments, &mut self.frame);
-        let changes = self.frame != self.preamble;
-        if changes {
-            std::mem::swap(&mut self.frame, &mut self.preamble);
-        }
-        self.frame.clear();
-        changes
-    }
-
-    /// Gives the whole `frame` of `header` the number that follows the last one that listeners saw,
-    /// if its own does not: says whether it was written anew. `goes_on` tells that it follows the
-    /// source's last frame, so that what the source lost stays visible as a gap.
-    fn number(&mut self, header: FrameHeader, frame: &[u8], goes_on: bool) -> bool {
-        if let Some(next) = self.next_number.filter(|_| !goes_on) {
-            self.offset = next.wrapping_sub(header.number);
-        }
-        self.next_number = Some(header.next_number().wrapping_add(self.offset));
-        let anew = self.offset != 0;
-        if anew {
-            self.frame.clear();
-            header.renumber(frame, header.number.wrapping_add(self.offset), &mut self.frame);
-        }
-        anew
-    }
-}
-
 /// First byte of an ID3v2 tag, which some taggers put in front of a head.
 const ID3_MARK: u8 = b'I';
 
@@ -439,11 +399,11 @@ impl Parser for Flac {
     }
 
     fn written(&self) -> &[u8] {
-        &self.writing.frame
+        self.writing.frame()
     }
 
     fn preamble(&self) -> &[u8] {
-        &self.writing.preamble
+        self.writing.preamble()
     }
 
     fn facts(&self) -> Facts {
