@@ -209,11 +209,12 @@ pub const FORMATS: &[Format] = &[
         is_cut_to_links: true,
         ..VIDEO
     },
+    // Not the other way round: with Vorbis first VLC plays no such file, even from its beginning.
     Format {
-        name: "Ogg, Vorbis and Opus side by side",
+        name: "Ogg, Opus and Vorbis side by side",
         mount: "ogg-two",
         content_type: "application/ogg",
-        encoder: "{sound} -map 0:a -map 0:a -c:a:0 libvorbis -c:a:1 libopus -flush_packets 1 \
+        encoder: "{sound} -map 0:a -map 0:a -c:a:0 libopus -c:a:1 libvorbis -flush_packets 1 \
                   -f ogg -",
         carries: Carries::TwoSounds,
         is_cut_to_links: true,

@@ -7,7 +7,9 @@ use crate::formats::{FORMATS, Format};
 
 /// Names formats by their mounts: `FLOE_JOINS_ONLY=flac,vp8`.
 const ONLY: &str = "FLOE_JOINS_ONLY";
-/// Names the document with the table; then the run is the full one.
+/// Asks for all joins instead of a few: `FLOE_JOINS=all`.
+const HOW_MANY: &str = "FLOE_JOINS";
+/// Names the document that the tables are written to.
 const TABLE: &str = "FLOE_JOINS_TABLE";
 
 /// How much a run does.
@@ -36,8 +38,8 @@ impl Plan {
     pub fn asked() -> Self {
         let table = std::env::var_os(TABLE).map(PathBuf::from);
         let formats = chosen(std::env::var(ONLY).ok().as_deref());
-        match table {
-            Some(_) => Self {
+        match std::env::var(HOW_MANY).is_ok_and(|asked| asked == "all") {
+            true => Self {
                 recorded: 200,
                 asked_every: 5,
                 played: 20,
@@ -47,7 +49,7 @@ impl Plan {
                 formats,
                 table,
             },
-            None => Self {
+            false => Self {
                 recorded: 8,
                 asked_every: 4,
                 played: 1,
