@@ -2,6 +2,7 @@
 //! cut at frames and appended to segments, titles, and what each listener core is told. It never
 //! waits for a listener core: what a lane has no room for is told later.
 
+mod carry;
 mod demo;
 mod follower;
 pub mod found;

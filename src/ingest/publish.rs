@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::Moment;
-use crate::base::limits::{SOURCE_READ_BYTES, START_POINTS_APART, WINDOW_BYTES_MAX};
+use crate::base::limits::{START_POINTS_APART, WINDOW_BYTES_MAX};
 use crate::config::Burst;
 use crate::domain::listener::{Edge, SyncPoint, Timeline};
 use crate::domain::preamble::Preambles;
@@ -12,6 +12,7 @@ use crate::domain::seam::{Fit, Kind};
 use crate::media::{Framer, Step};
 use crate::ring::Segment;
 
+use super::carry::Carry;
 use super::found::Taken;
 use super::tape::Tape;
 
@@ -23,7 +24,7 @@ pub struct Stream {
     /// Whether the present source has shown what it sends.
     shown: bool,
     /// The beginning of a unit whose rest has not come.
-    carry: Vec<u8>,
+    carry: Carry,
     tape: Tape,
     timeline: Timeline,
     /// Live edges of the present call, in order.
@@ -48,7 +49,7 @@ impl Stream {
             framer: Framer::for_content_type(content_type),
             kind: None,
             shown: false,
-            carry: Vec::with_capacity(2 * SOURCE_READ_BYTES),
+            carry: Carry::new(),
             tape: Tape::new(),
             timeline: Timeline::default(),
             edges: Vec::with_capacity(64),
@@ -97,13 +98,11 @@ impl Stream {
         let mut taken = Taken::default();
         if self.carry.is_empty() {
             let used = self.cut(bytes, now, &mut taken);
-            self.carry.extend_from_slice(&bytes[used..]);
+            self.carry.hold(&bytes[used..]);
         } else {
-            let mut joined = std::mem::take(&mut self.carry);
-            joined.extend_from_slice(bytes);
+            let joined = self.carry.join(bytes);
             let used = self.cut(&joined, now, &mut taken);
-            joined.drain(..used);
-            self.carry = joined;
+            self.carry.put_back(joined, used);
         }
         self.publish_edge();
         taken.objection = self.framer.objection();
