@@ -16,10 +16,14 @@ use floe::domain::preamble::Preambles;
 use floe::edge::feed::{Feed, FeedRules};
 use floe::edge::row::{Newcomer, Row, Transmit};
 use floe::edge::table::Table;
+use floe::ingest::publish::Stream;
 use floe::proto::icy;
 use floe::proto::title::Title;
 use floe::ring::SegmentWriter;
 use floe::rt::wire::Sent;
+
+#[path = "streams.rs"]
+mod streams;
 
 fn main() {
     divan::main();
@@ -152,6 +156,41 @@ fn pass_caught_up(bencher: Bencher<'_, '_>, rows: u64) {
     let mut mount = Mount::with(rows, 0);
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
         mount.table.visit_rows(rows as usize, mount.now, BEAT, &mut Vec::new()).visits
+    });
+}
+
+/// A pass whose bytes are a real stream's, cut as its mount cuts it: what a format costs its
+/// listeners.
+#[divan::bench(args = ["mp3", "ogg", "webm"], sample_size = 1, sample_count = 300)]
+fn pass_of_a_format(bencher: Bencher<'_, '_>, format: &str) {
+    const LISTENERS: u64 = 10_000;
+    let (content_type, file) = match format {
+        "mp3" => ("audio/mpeg", streams::mp3()),
+        "ogg" => ("audio/ogg", streams::ogg()),
+        _ => ("audio/webm", streams::sound(60, 320)),
+    };
+    let mut bytes = file.iter().copied().cycle();
+    let mut second = || bytes.by_ref().take(BEAT_BYTES as usize).collect::<Vec<u8>>();
+    let mut stream = Stream::new(content_type, 512 * 1024, Burst::Time(Duration::from_secs(5)));
+    let mut mount = Mount::new();
+    mount.table.feed.stop();
+    let mut beat = move |mount: &mut Mount, second: &[u8]| {
+        mount.now = mount.now + BEAT;
+        stream.take(second, mount.now);
+        mount.table.feed.start(WindowStart {
+            segments: stream.segments().map(Arc::clone).collect(),
+            timeline: stream.timeline().clone(),
+            titles: Vec::new(),
+            preambles: stream.preambles().clone(),
+        });
+    };
+    (0..6).for_each(|_| beat(&mut mount, &second()));
+    (0..LISTENERS).for_each(|id| mount.join(id, 0));
+    mount.pass();
+    bencher.counter(ItemsCount::new(LISTENERS)).with_inputs(second).bench_local_values(|second| {
+        beat(&mut mount, &second);
+        let sent = mount.pass();
+        assert!(sent >= LISTENERS * BEAT_BYTES / 2, "{sent}");
     });
 }
 

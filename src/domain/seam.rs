@@ -7,6 +7,8 @@ use crate::media::{Framer, Signature};
 pub struct Kind {
     /// The format's name; `None` for bytes that are passed on as they are.
     format: Option<&'static str>,
+    /// The audio's codec, as far as it is known.
+    codec: Option<&'static str>,
     /// The codec parameters, if the format tells them.
     signature: Option<Signature>,
     /// Whether a player can go on with other parameters of the same format.
@@ -29,19 +31,24 @@ impl Kind {
     pub fn of(framer: &Framer) -> Self {
         Self {
             format: framer.format(),
+            codec: framer.facts().codec,
             signature: framer.signature(),
             goes_on: framer.goes_on_when_changed(),
         }
     }
 
     /// How `next` follows this. A stream that changes within one source (`same_source`) and
-    /// announces it does what it likes: only what cannot be announced is a seam.
+    /// announces it does what it likes: only what cannot be announced is a seam. Another source
+    /// with another codec is a break in every format: ffmpeg ends at a link of Ogg whose codec is
+    /// not that of the link before.
     pub fn fit(self, next: Self, same_source: bool) -> Fit {
         if self.format != next.format {
             return Fit::Broken;
         }
+        let is_recast = self.codec.zip(next.codec).is_some_and(|(codec, next)| codec != next);
         match self.signature == next.signature {
             true => Fit::Smooth,
+            false if is_recast && !same_source => Fit::Broken,
             false if !next.goes_on => Fit::Broken,
             false if same_source => Fit::Smooth,
             false => Fit::Announced,
@@ -72,6 +79,17 @@ mod tests {
         let one = mp3(0xFFFB_9064);
         assert_eq!(one.fit(mp3(0xFFFB_9064), false), Fit::Smooth);
         assert_eq!(one.fit(mp3(0xFFFB_90C4), false), Fit::Smooth);
+    }
+
+    #[test]
+    fn another_codec_of_another_source_breaks() {
+        let one = mp3(0xFFFB_9064);
+        // Layer II at 44.1 kHz and 128 kbit/s has frames of the same length.
+        let mut frame = 0xFFFD_8064_u32.to_be_bytes().to_vec();
+        frame.resize(417, 0x55);
+        let other = kind("audio/mpeg", &frame.repeat(4));
+        assert_eq!(one.fit(other, false), Fit::Broken);
+        assert_eq!(one.fit(other, true), Fit::Smooth);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub struct Format {
     /// Whether a frame goes out when it is whole. A transport stream goes out packet by packet, so
     /// those who listen have the first half of a frame that its source breaks off in.
     pub is_sent_whole: bool,
-    /// Whether ffmpeg has to be given each link of a chain alone: it plays chains of one track only,
-    /// and none of Speex, whoever wrote them.
+    /// Whether ffmpeg has to be given each link of a chain alone: it plays chains of one track
+    /// only, and none of Speex, whoever wrote them.
     pub is_cut_to_links: bool,
     /// Seconds after which the source begins a new stream within the connection.
     pub link_s: Option<u32>,

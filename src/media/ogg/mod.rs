@@ -46,8 +46,8 @@ const _: () = assert!(page::PAGE_BYTES_MAX < super::UNIT_BYTES_MAX);
 pub(super) const FORMAT: Format = Format {
     name: "Ogg",
     content_types: &[
-        "application/ogg",
         "audio/ogg",
+        "application/ogg",
         "video/ogg",
         "application/x-ogg",
         "audio/x-ogg",
