@@ -172,6 +172,9 @@ pub const SUBSCRIPTION_LINGER: Duration = Duration::from_secs(10);
 /// A silent mount's listeners are looked at this often to find those who left.
 pub const SILENT_SWEEP: Duration = Duration::from_secs(30);
 
+/// How often a core that starts looks for the first documents; they come within milliseconds.
+pub const PAGES_LOOK: Duration = Duration::from_millis(1);
+
 /// How often per-second work runs on a core: deadlines, sweeps, counters.
 pub const HOUSEKEEPING: Duration = Duration::from_millis(500);
 

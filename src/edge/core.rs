@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::limits::{DRAIN_REST, HOUSEKEEPING, SUBSCRIPTION_LINGER};
+use crate::base::limits::{DRAIN_REST, HOUSEKEEPING, PAGES_LOOK, SUBSCRIPTION_LINGER};
 use crate::base::{CloseReason, ConnId, CoreIndex, ListenerId, Moment, MountId};
 use crate::config::Config;
 use crate::domain::beat::Beat;
@@ -177,6 +177,11 @@ pub async fn run(parts: Parts, queues: Queues) {
     let inbox = Rc::new(RefCell::new(inbox::Inbox { bell, from_ingest, from_control }));
     queues.urgent(inbox::run(Rc::clone(&shared), Rc::clone(&inbox)));
     queues.urgent(looks::run(Rc::clone(&shared), inbox));
+    // Pages are handed out as the control thread renders them: nobody is let in before the first
+    // are here, or the first client of a start would get an empty document.
+    while shared.borrow().pages.landing.is_empty() {
+        task::sleep(PAGES_LOOK).await;
+    }
     for socket in own_sockets {
         let closing = Signal::default();
         shared.borrow_mut().doors.push(closing.clone());
