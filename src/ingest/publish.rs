@@ -127,7 +127,7 @@ impl Stream {
                     self.play(duration_us, now);
                 }
                 Step::Head { .. } => {
-                    // FLAC's head leaves open whether blocks vary: its first frame shows what it is.
+                    // FLAC's head leaves open whether blocks vary: its first frame shows it.
                     if self.framer.signature().is_some() {
                         self.show(taken);
                     }
