@@ -30,6 +30,27 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// Takes note of one step of `framer`, which took `input` at the place `at`.
+    pub fn note(&mut self, framer: &mut Framer, step: Step, at: usize, input: &[u8]) {
+        match step {
+            Step::Frame { duration_us, starts, rewritten, .. } => {
+                if starts {
+                    self.starts.push((self.out.len(), self.played_us));
+                }
+                self.units.push((at, input.len(), duration_us));
+                self.played_us += u64::from(duration_us);
+                self.out.extend_from_slice(if rewritten { framer.written() } else { input });
+            }
+            Step::Head { .. } => {
+                self.heads.push((self.out.len(), framer.preamble().to_vec()));
+                self.out.extend_from_slice(framer.written());
+            }
+            Step::Junk { bytes } => self.junk += bytes,
+            Step::More | Step::Tag { .. } => {}
+        }
+        self.told.extend(framer.take_tags());
+    }
+
     /// What a newcomer gets who starts at the place `start` of `out`.
     pub fn joined_at(&self, start: usize) -> Vec<u8> {
         let held = self.heads.iter().rev().find(|(from, _)| *from <= start);
@@ -55,25 +76,10 @@ pub fn feed(framer: &mut Framer, stream: &[u8], cut: &mut Cut) {
             let input = &stream[taken..here];
             let step = framer.step(input);
             let bytes = step.taken();
-            match step {
-                Step::More => break,
-                Step::Frame { duration_us, starts, rewritten, .. } => {
-                    if starts {
-                        cut.starts.push((cut.out.len(), cut.played_us));
-                    }
-                    cut.units.push((taken, bytes, duration_us));
-                    cut.played_us += u64::from(duration_us);
-                    let out = if rewritten { framer.written() } else { &input[..bytes] };
-                    cut.out.extend_from_slice(out);
-                }
-                Step::Head { .. } => {
-                    cut.heads.push((cut.out.len(), framer.preamble().to_vec()));
-                    cut.out.extend_from_slice(framer.written());
-                }
-                Step::Tag { .. } => {}
-                Step::Junk { .. } => cut.junk += bytes,
+            if step == Step::More {
+                break;
             }
-            cut.told.extend(framer.take_tags());
+            cut.note(framer, step, taken, &input[..bytes]);
             taken += bytes;
         }
     }

@@ -326,22 +326,8 @@ fn a_new_title_is_heard_without_a_gap() {
 /// One step of `framer`, kept in `cut`; gives the bytes it took.
 fn one_step(framer: &mut Framer, input: &[u8], cut: &mut Cut) -> usize {
     let step = framer.step(input);
-    match step {
-        Step::Frame { bytes, duration_us, starts, rewritten } => {
-            if starts {
-                cut.starts.push((cut.out.len(), cut.played_us));
-            }
-            cut.played_us += u64::from(duration_us);
-            let out = if rewritten { framer.written() } else { &input[..bytes] };
-            cut.out.extend_from_slice(out);
-        }
-        Step::Head { .. } => {
-            cut.heads.push((cut.out.len(), framer.preamble().to_vec()));
-            cut.out.extend_from_slice(framer.written());
-        }
-        Step::Tag { .. } => {}
-        Step::More | Step::Junk { .. } => panic!("{step:?} in a clean stream"),
-    }
+    assert!(!matches!(step, Step::More | Step::Junk { .. }), "{step:?} in a clean stream");
+    cut.note(framer, step, cut.out.len(), &input[..step.taken()]);
     step.taken()
 }
 
